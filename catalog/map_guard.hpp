@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+
+/// While a catalog is not sealed it has no checksum, and LMDB trusts what it maps: a damaged page
+/// can end in SIGSEGV, SIGBUS or an assertion. Env registers its map here, and the program's signal
+/// handler asks whether a fault lies in it, so that the run ends with exit 12 and a line that says
+/// why.
+namespace holdfast::catalog {
+
+/// True when @p address lies in the map of an open catalog. Async-signal-safe, any thread.
+[[nodiscard]] bool is_in_catalog_map(const void* address) noexcept;
+
+/// Called when LMDB's own assertions fail, from the thread that hit one; must not return. Set once,
+/// before threads start. The default writes a line to stderr and aborts.
+using DamageHandler = void (*)(const char* what);
+void set_damage_handler(DamageHandler handler) noexcept;
+
+/// For Env. Ends the program through the handler.
+[[noreturn]] void report_damage(const char* what) noexcept;
+
+/// For Env: remembers where the file behind @p data_fd was just mapped with a map of @p bytes.
+/// LMDB does not say where, so /proc/self/maps is asked; maps that are remembered already are not
+/// taken again. The caller lets no other map be made between mmap and this call.
+/// @return what forget_map() takes; negative when the map was not found or there are too many,
+/// which
+///         costs the good message and nothing else
+[[nodiscard]] int remember_map(int data_fd, std::size_t bytes);
+void forget_map(int slot) noexcept;
+
+}  // namespace holdfast::catalog
