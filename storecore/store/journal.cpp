@@ -1,0 +1,97 @@
+#include "storecore/store/journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+
+#include "catalog/digest.hpp"
+#include "storecore/os/at_calls.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Fault;
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+
+constexpr std::size_t kLimit = std::size_t{1} << 30;
+constexpr std::size_t kSumDigits = 16;
+
+std::string sealed_line(std::string_view text) {
+  return fmt::format("{:016x} {}\n", catalog::checksum64(text), text);
+}
+
+bool is_whole(std::string_view line) {
+  return line.size() > kSumDigits && line[kSumDigits] == ' ' &&
+         line.substr(0, kSumDigits) ==
+             fmt::format("{:016x}", catalog::checksum64(line.substr(kSumDigits + 1)));
+}
+
+}  // namespace
+
+Result<Journal> Journal::open(DirFd journal_dir, const char* name) {
+  auto fd = open_at(journal_dir, name, O_RDWR | O_APPEND);
+  if (!fd && fd.error().value() == ENOENT) {
+    fd = open_at(journal_dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+    if (fd) {
+      if (const auto synced = fsync_fd(journal_dir.fd); !synced)
+        return failed("fsync", name, synced.error());
+    }
+  }
+  if (!fd) return failed("openat", name, fd.error());
+  // A torn last line would swallow the next one: cut it off.
+  const auto text = read_all(fd->get(), kLimit);
+  if (!text) return failed("read", name, text.error());
+  const std::size_t end = text->rfind('\n');
+  const std::size_t keep = end == std::string::npos ? 0 : end + 1;
+  if (keep != text->size() && ftruncate(fd->get(), static_cast<off_t>(keep)) != 0)
+    return failed("ftruncate", name, catalog::last_error());
+  return Journal(std::move(*fd), name);
+}
+
+Status Journal::append(std::string_view text) { return append_all({std::string(text)}); }
+
+Status Journal::append_all(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const std::string& text : texts) lines += sealed_line(text);
+  if (const auto written = write_all(fd_.get(), lines); !written)
+    return failed("write", name_, written.error());
+  if (const auto synced = fdatasync_fd(fd_.get()); !synced)
+    return failed("fdatasync", name_, synced.error());
+  return {};
+}
+
+Status Journal::clear() {
+  if (ftruncate(fd_.get(), 0) != 0) return failed("ftruncate", name_, catalog::last_error());
+  if (const auto synced = fdatasync_fd(fd_.get()); !synced)
+    return failed("fdatasync", name_, synced.error());
+  return {};
+}
+
+Status Journal::read(DirFd journal_dir, const char* name, const Visitor& visit) {
+  const auto fd = open_at(journal_dir, name, O_RDONLY);
+  if (!fd && fd.error().value() == ENOENT) return {};
+  if (!fd) return failed("openat", name, fd.error());
+  const auto text = read_all(fd->get(), kLimit);
+  if (!text) return failed("read", name, text.error());
+  std::string_view rest(*text);
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos) break;  // torn
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    if (!is_whole(line)) {
+      if (rest.empty()) break;  // the last line, half written before its newline reached the disk
+      return catalog::fail(Fault::kCatalogBad, name, "the journal is damaged");
+    }
+    if (auto status = visit(line.substr(kSumDigits + 1)); !status) return status;
+  }
+  return {};
+}
+
+}  // namespace holdfast::core

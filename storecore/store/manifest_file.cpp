@@ -1,0 +1,92 @@
+#include "storecore/store/manifest_file.hpp"
+
+#include <fcntl.h>
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+#include "catalog/manifest.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+constexpr std::size_t kFlushBytes = std::size_t{1} << 20;
+
+std::string staging(const std::string& name) { return name + ".new"; }
+}  // namespace
+
+Status ManifestFiles::open(DirFd store, File& file, const char* name) {
+  file.name = name;
+  auto fd = open_at(store, staging(file.name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (!fd) return failed("openat", name, fd.error());
+  file.fd = std::move(*fd);
+  return {};
+}
+
+Result<ManifestFiles> ManifestFiles::begin(DirFd store, std::string_view capture_id) {
+  ManifestFiles files;
+  files.store_ = store;
+  if (auto status = open(store, files.entries_, layout::kManifest); !status)
+    return std::unexpected(status.error());
+  if (auto status = open(store, files.hashes_, layout::kManifestHashes); !status)
+    return std::unexpected(status.error());
+  if (auto status = files.line(files.entries_, catalog::manifest_header(capture_id)); !status)
+    return std::unexpected(status.error());
+  return files;
+}
+
+Status ManifestFiles::flush(File& file) {
+  if (file.pending.empty()) return {};
+  file.hasher.update(std::as_bytes(std::span(file.pending)));
+  if (auto written = write_all(file.fd.get(), file.pending); !written)
+    return failed("write", file.name, written.error());
+  file.pending.clear();
+  return {};
+}
+
+Status ManifestFiles::line(File& file, std::string_view text) {
+  file.pending += text;
+  ++file.lines;
+  return file.pending.size() >= kFlushBytes ? flush(file) : Status{};
+}
+
+Status ManifestFiles::add(std::string_view path, const catalog::InodeRecord& record, bool grouped) {
+  const bool hashed =
+      record.type == catalog::FileType::kFile && record.hash_state == catalog::HashState::kHashed;
+  if (hashed && catalog::fits_xxh128(path)) {
+    if (auto status = line(hashes_, catalog::xxh128_line(record.hash, path)); !status)
+      return status;
+  }
+  return line(entries_, catalog::manifest_line(path, record, grouped));
+}
+
+Status ManifestFiles::add(std::string_view path, const catalog::DirectoryRecord& record) {
+  return line(entries_, catalog::manifest_line(path, record));
+}
+
+Status ManifestFiles::publish(File& file) const {
+  if (auto flushed = flush(file); !flushed) return flushed;
+  if (auto synced = fsync_fd(file.fd.get()); !synced)
+    return failed("fsync", file.name, synced.error());
+  if (auto renamed = rename_replace(store_, staging(file.name).c_str(), store_, file.name.c_str());
+      !renamed)
+    return failed("renameat", file.name, renamed.error());
+  return {};
+}
+
+Status ManifestFiles::finish() {
+  if (auto flushed = flush(entries_); !flushed) return flushed;
+  const std::string trailer = catalog::manifest_trailer(entries_.lines, entries_.hasher.digest64());
+  if (auto status = line(entries_, trailer); !status) return status;
+  if (auto status = publish(entries_); !status) return status;
+  return publish(hashes_);
+}
+
+}  // namespace holdfast::core
