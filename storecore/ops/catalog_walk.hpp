@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "catalog/reader.hpp"
+
+namespace holdfast::core {
+
+/// Calls @p visit for every entry below directory @p top, parents before children, byte order
+/// within a directory, with its path (@p top_path and the names from there on). False from the
+/// visitor ends the walk.
+///
+/// Memory is one key a level: a directory's walk ends where a subdirectory stands and goes on from
+/// that key when the subdirectory is done. One seek a directory, and no listing is kept. One
+/// thread.
+[[nodiscard]] catalog::Status walk_catalog(
+    const catalog::Reader& reader, catalog::DirId top, std::string_view top_path,
+    const std::function<catalog::Result<bool>(const std::string& path,
+                                              const catalog::Entry& entry)>& visit);
+
+/// Paths of directories, asked in runs of the same one. One thread.
+class DirPaths {
+ public:
+  explicit DirPaths(const catalog::Reader& reader) : reader_(&reader) {}
+  [[nodiscard]] catalog::Result<std::string> path_of(catalog::DirId parent, std::string_view name);
+
+ private:
+  const catalog::Reader* reader_;
+  catalog::DirId last_ = catalog::kNoDir;
+  std::string path_;
+};
+
+}  // namespace holdfast::core

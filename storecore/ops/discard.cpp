@@ -1,0 +1,229 @@
+// Discard: the store and the old system go. Looks first for what would go with them; the state is
+// `discarding`, durably, before the first unlink, so that a store that is half gone is never taken
+// for a good one.
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catalog/name.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/followed.hpp"
+#include "storecore/ops/only_names.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/protect.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/ops/tree_remover.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/run/failpoint.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+
+/// What holds user data goes first, what describes it last, and the state and the lock after
+/// everything.
+constexpr std::array<const char*, 9> kOrder{layout::kFailed,    layout::kAside, layout::kDropped,
+                                            layout::kDisplaced, layout::kTree,  layout::kCatalog,
+                                            layout::kSelection, layout::kLog,   layout::kJournal};
+
+class DiscardVolume {
+ public:
+  DiscardVolume(Session& session, StorePlace place, const DiscardOptions& options)
+      : session_(&session), place_(std::move(place)), options_(&options) {}
+  [[nodiscard]] VolumeReport run();
+
+ private:
+  [[nodiscard]] Status work();
+  [[nodiscard]] Status check();
+  [[nodiscard]] Status check_names();
+  [[nodiscard]] Status remove();
+  [[nodiscard]] Status remove_files();
+  void refuse(std::string_view code, std::string text) {
+    session_->report().reasons.push_back({.code = std::string(code), .text = std::move(text)});
+  }
+
+  Session* session_;
+  StorePlace place_;
+  const DiscardOptions* options_;
+  std::optional<Store> store_;
+  bool gone_ = false;
+};
+
+Result<bool> has_entries(const Store& store, const char* area) {
+  const auto dir = store.subdir(area);
+  if (!dir)
+    return dir.error().cause.value() == ENOENT ? Result<bool>(false) : std::unexpected(dir.error());
+  DirReader listing;
+  const auto more = listing.fill(dir->get());
+  if (!more) return failed("getdents64", area, more.error());
+  Dirent dirent;
+  return *more && listing.next(dirent);
+}
+
+Status DiscardVolume::check_names() {
+  return session_->phase("check", [&](Progress& progress) -> Status {
+    const auto names = find_only_names(*session_, *store_, progress);
+    if (!names) return std::unexpected(names.error());
+    if (names->only_here == 0) return {};
+    std::string examples;
+    for (const std::string& path : names->examples)
+      examples += (examples.empty() ? "" : ", ") + catalog::escape_name(path);
+    const std::string count = fmt::format("{}{} of {}", names->at_least ? "at least " : "",
+                                          names->only_here, names->files);
+    if (!store_->record().restored_all) {
+      refuse("only-names",
+             fmt::format(
+                 "{} captured files have no name outside the store and were never restored: {}",
+                 count, examples));
+    } else if (names->only_here * 2 > names->files) {
+      // Restored once, and users may delete what is theirs; but not nearly everything.
+      refuse("root-emptied",
+             fmt::format(
+                 "{} captured files have no other name any more, though they were restored: {}",
+                 count, examples));
+    }
+    return {};
+  });
+}
+
+Status DiscardVolume::check() {
+  if (!options_->lose_files) {
+    if (auto names = check_names(); !names) return names;
+  }
+  const auto displaced = has_entries(*store_, layout::kDisplaced);
+  if (!displaced) return std::unexpected(displaced.error());
+  if (*displaced && !options_->lose_displaced)
+    refuse("displaced-files",
+           "displaced/ holds files that restore put out of the way: look at them, then "
+           "--lose-displaced");
+  const auto& reasons = session_->report().reasons;
+  if (reasons.empty()) return {};
+  std::string text;
+  for (const Reason& reason : reasons) text += (text.empty() ? "" : "; ") + reason.text;
+  return catalog::refused(
+      reasons.front().code, place_.root, text,
+      reasons.front().code == "displaced-files" ? "" : "restore them, or --lose-files");
+}
+
+Status DiscardVolume::remove_files() {
+  DirReader listing;
+  auto dir = open_dir_at(store_->dir(), ".");
+  if (!dir) return failed("openat", place_.store, dir.error());
+  std::vector<std::string> names;
+  while (true) {
+    const auto more = listing.fill(dir->get());
+    if (!more) return failed("getdents64", place_.store, more.error());
+    if (!*more) break;
+    Dirent dirent;
+    while (listing.next(dirent)) names.emplace_back(dirent.view());
+  }
+  // The state goes after everything but the lock: until then a second run knows what to do.
+  for (const std::string& name : names) {
+    if (name == layout::kState || name == layout::kLock) continue;
+    if (auto removed = unlink_at(*dir, name.c_str()); !removed)
+      return failed("unlinkat", name, removed.error());
+  }
+  for (const char* name : {layout::kState, layout::kLock}) {
+    if (auto removed = unlink_at(*dir, name); !removed && removed.error().value() != ENOENT)
+      return failed("unlinkat", name, removed.error());
+  }
+  return {};
+}
+
+Status DiscardVolume::remove() {
+  if (auto opened = unprotect_store(*session_, *store_); !opened) return opened;
+  FlagJournal flags(*store_);
+  std::uint64_t left = 0;
+  const auto deleted = session_->phase("delete", [&](Progress& progress) -> Status {
+    for (const char* area : kOrder) {
+      auto top = store_->subdir(area);
+      if (!top) continue;
+      if (area == layout::kJournal) {
+        if (left != 0) break;
+        if (auto finished = flags.finish(); !finished) return finished;
+      }
+      TreeRemover remover(*session_, *store_, flags, {});
+      if (auto status = remover.run(std::move(*top), progress); !status) return status;
+      session_->report().counts.add(Count::kDeleted, remover.deleted());
+      left += remover.left();
+      if (remover.left() == 0) {
+        if (auto gone = rmdir_at(store_->dir(), area); !gone)
+          return failed("unlinkat", area, gone.error());
+      }
+    }
+    return {};
+  });
+  if (!deleted) return deleted;
+  if (left != 0) {
+    if (auto finished = flags.finish(); !finished) return finished;
+    return store_->barrier();
+  }
+  if (auto removed = remove_files(); !removed) return removed;
+  const std::size_t slash = place_.store.rfind('/');
+  auto parent = open_dir_path(slash == 0 ? "/" : place_.store.substr(0, slash));
+  if (!parent) return failed("open", place_.store, parent.error());
+  const auto before = stat_fd(parent->get());
+  const auto marker = unlink_at(store_->root(), layout::kMarker);
+  if (auto gone = rmdir_at(*parent, place_.store.substr(slash + 1).c_str()); !gone)
+    return failed("unlinkat", place_.store, gone.error());
+  // The user's directory gets its times back: nobody but us changed it just now.
+  if (before && !marker) (void)set_times_fd(parent->get(), before->atime, before->mtime);
+  if (auto synced = syncfs_fd(store_->root().fd); !synced)
+    return failed("syncfs", place_.root, synced.error());
+  (void)fsync_fd(parent->get());
+  gone_ = true;
+  return {};
+}
+
+Status DiscardVolume::work() {
+  auto store = Store::open(place_, Store::Access::kWrite, "discard", session_->context());
+  if (!store) return std::unexpected(store.error());
+  store_ = std::move(*store);
+  if (store_->record().state != StoreState::kDiscarding) {
+    if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
+    if (auto checked = check(); !checked) return checked;
+    // Names outside may be younger than the last barrier, and btrfs can lose both names of a file
+    // when the one inside goes.
+    if (auto barrier = store_->barrier(); !barrier) return barrier;
+    failpoint("discarding");
+    if (auto entered = store_->enter(StoreState::kDiscarding); !entered) return entered;
+  } else if (auto barrier = store_->barrier(); !barrier) {
+    return barrier;
+  }
+  if (auto removed = remove(); !removed) return removed;
+  session_->report().durable = true;
+  return {};
+}
+
+VolumeReport DiscardVolume::run() {
+  Status status = work();
+  VolumeReport& report = session_->report();
+  const Store* store = store_ ? &*store_ : nullptr;
+  if (gone_) report.next = "nothing: the store is gone, the files are in their places";
+  VolumeReport done = session_->finish(std::move(status), store);
+  if (gone_) done.state.reset();
+  return done;
+}
+
+}  // namespace
+
+RunReport discard(const Targets& targets, const DiscardOptions& options,
+                  const RunContext& context) {
+  return for_each_followed_volume(targets, "discard", context,
+                                  [&](Session& session, const StorePlace& place) {
+                                    return DiscardVolume(session, place, options).run();
+                                  });
+}
+
+}  // namespace holdfast::core

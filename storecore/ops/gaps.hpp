@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "catalog/error.hpp"
+#include "catalog/reader.hpp"
+#include "storecore/select/selection.hpp"
+
+namespace holdfast::core {
+
+/// True when @p selection wants the path, asked component by component.
+[[nodiscard]] bool selects_path(const Selection& selection, std::string_view path);
+
+struct Gaps {
+  std::uint64_t missed = 0;  ///< recorded as missed and accepted by nobody
+  std::uint64_t accepted = 0;
+  std::uint64_t unstable = 0;
+};
+/// Counts the catalog's recorded problems against --accept-missed patterns.
+[[nodiscard]] catalog::Result<Gaps> count_gaps(const catalog::Reader& reader,
+                                               const std::vector<std::string>& accepted);
+
+}  // namespace holdfast::core

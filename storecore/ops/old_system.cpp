@@ -1,0 +1,152 @@
+#include "storecore/ops/old_system.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catalog/name.hpp"
+#include "catalog/reader.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/gaps.hpp"
+#include "storecore/ops/refresh.hpp"
+#include "storecore/ops/tree_remover.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/run/failpoint.hpp"
+#include "storecore/store/catalog_file.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+
+/// Says of one name in aside/N whether it may go. Thread-safe.
+class HoldCheck {
+ public:
+  HoldCheck(const Store& store, Selection selection, Selection accepted, catalog::ReadTxn txn)
+      : store_(&store),
+        selection_(std::move(selection)),
+        accepted_(std::move(accepted)),
+        txn_(std::move(txn)) {}
+
+  [[nodiscard]] bool may_unlink(DirNode& dir, const std::string& name, const Stat& stat) {
+    const std::string path = dir.path_of(name);
+    if (stat.is_socket() || !selects_path(selection_, path)) return true;
+    if (held_by_link(dir, name, stat)) return true;
+    return held_by_copy(path, stat) || selects_path(accepted_, path);
+  }
+
+ private:
+  [[nodiscard]] bool held_by_link(DirNode& dir, const std::string& name, const Stat& stat) {
+    const auto mirror = mirror_of(dir);
+    if (!mirror) return false;
+    const auto held = stat_at(**mirror, name);
+    return held && held->same_inode(stat);
+  }
+  /// The mirror's directory of the same path, opened by components; the last one is remembered per
+  /// thread.
+  [[nodiscard]] catalog::SysResult<SharedFd> mirror_of(DirNode& dir) {
+    thread_local std::string last_path;
+    thread_local SharedFd last;
+    thread_local std::uint64_t owner = 0;
+    std::string path = dir.path();
+    if (owner == number_ && last && path == last_path) return last;
+    const auto components = catalog::split_path(path);
+    const auto tree = store_->subdir(layout::kTree);
+    if (!tree || !components) return catalog::sys_error(ENOENT);
+    auto fd = open_dir_below(*tree, *components);
+    if (!fd) return std::unexpected(fd.error());
+    last = std::make_shared<const Fd>(std::move(*fd));
+    last_path = std::move(path);
+    owner = number_;
+    return last;
+  }
+  /// A copy was compared when the refresh from aside was sealed: unchanged since means held.
+  [[nodiscard]] bool held_by_copy(const std::string& path, const Stat& stat) {
+    const auto components = catalog::split_path(path);
+    if (!components) return false;
+    const std::lock_guard lock(mutex_);
+    const auto found = catalog::Reader(txn_).find_path(*components);
+    if (!found || !*found || (*found)->entry.kind == catalog::Entry::Kind::kDirectory) return false;
+    const catalog::InodeRecord& record = (*found)->entry.inode;
+    return record.held != catalog::Held::kLink && catalog::raw(record.source_inode) == stat.inode &&
+           record.size == stat.size && record.mtime == stat.mtime && file_type(stat) == record.type;
+  }
+
+  static inline std::atomic<std::uint64_t> next_number_{1};
+  const std::uint64_t number_ = next_number_.fetch_add(1);
+  const Store* store_;
+  Selection selection_;
+  Selection accepted_;
+  std::mutex mutex_;
+  catalog::ReadTxn txn_;
+};
+
+Result<std::vector<std::string>> names_in(DirFd dir) {
+  auto fd = open_dir_at(dir, ".");
+  if (!fd) return failed("openat", layout::kAside, fd.error());
+  std::vector<std::string> names;
+  DirReader listing;
+  while (true) {
+    const auto more = listing.fill(fd->get());
+    if (!more) return failed("getdents64", layout::kAside, more.error());
+    if (!*more) return names;
+    Dirent dirent;
+    while (listing.next(dirent)) names.emplace_back(dirent.view());
+  }
+}
+
+}  // namespace
+
+Status delete_old_system(Session& session, Store& store) {
+  const auto env = open_sealed_catalog(store, CatalogCheck::kAlways);
+  if (!env) return std::unexpected(env.error());
+  auto txn = catalog::ReadTxn::begin(*env);
+  if (!txn) return std::unexpected(txn.error());
+  const auto spec = load_selection(store);
+  if (!spec) return std::unexpected(spec.error());
+  auto selection = Selection::compile(*spec);
+  if (!selection) return std::unexpected(selection.error());
+  auto accepted =
+      Selection::compile({.everything = false, .include = store.record().accepted, .exclude = {}});
+  if (!accepted) return std::unexpected(accepted.error());
+  HoldCheck check(store, std::move(*selection), std::move(*accepted), std::move(*txn));
+
+  store.record().old_system_complete = false;
+  if (auto saved = store.save(); !saved) return saved;
+  if (auto barrier = store.barrier(); !barrier) return barrier;
+  failpoint("deleting-old-system");
+  const auto aside = store.subdir(layout::kAside);
+  if (!aside) return std::unexpected(aside.error());
+  const auto numbers = names_in(*aside);
+  if (!numbers) return std::unexpected(numbers.error());
+  FlagJournal flags(store);
+  return session.phase("delete", [&](Progress& progress) -> Status {
+    for (const std::string& number : *numbers) {
+      auto top = open_dir_at(*aside, number.c_str());
+      if (!top) continue;
+      TreeRemover remover(session, store, flags,
+                          [&](DirNode& dir, const std::string& name, const Stat& stat) {
+                            return check.may_unlink(dir, name, stat);
+                          });
+      if (auto status = remover.run(std::move(*top), progress); !status) return status;
+      session.report().counts.add(Count::kDeleted, remover.deleted());
+      if (remover.left() != 0) continue;
+      (void)rmdir_at(*aside, number.c_str());
+    }
+    if (auto finished = flags.finish(); !finished) return finished;
+    return store.barrier();
+  });
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,193 @@
+#include "storecore/ops/only_names.hpp"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/run/pool.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Status;
+
+namespace {
+
+/// More inodes in doubt than this are not looked at one by one: the answer is no already.
+constexpr std::size_t kMaxDoubts = 200'000;
+constexpr std::size_t kExamples = 5;
+
+/// Calls @p visit(dir fd, node, name) for every name below a directory that is none itself, in
+/// parallel.
+class EachName {
+ public:
+  using Visit = std::function<void(const Fd&, DirNode&, const std::string&)>;
+  EachName(const RunContext& context, Visit visit)
+      : context_(&context), visit_(std::move(visit)), pool_(context.jobs) {}
+  [[nodiscard]] Status run(Fd top) {
+    auto node = DirNode::root(std::move(top), std::make_shared<FdBudget>(FdBudget::default_size()));
+    pool_.push([this, node] { list(node); });
+    pool_.run();
+    return errors_.status();
+  }
+
+ private:
+  void list(const std::shared_ptr<DirNode>& node) {
+    if (errors_.failed() || context_->stopped()) return;
+    const auto dir = node->open();
+    if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
+    thread_local DirReader listing;
+    while (true) {
+      const auto more = listing.fill((*dir)->get());
+      if (!more) return errors_.set(failed("getdents64", node->path(), more.error()).error());
+      if (!*more) break;
+      Dirent dirent;
+      while (listing.next(dirent)) {
+        const std::string name(dirent.view());
+        bool is_directory = dirent.type == DT_DIR;
+        if (dirent.type == DT_UNKNOWN) {
+          const auto stat = stat_at(**dir, name);
+          is_directory = stat && stat->is_directory();
+        }
+        if (is_directory) {
+          auto child = DirNode::child(node, name);
+          pool_.push([this, child = std::move(child)] { list(child); });
+        } else {
+          visit_(**dir, *node, name);
+        }
+      }
+    }
+    node->relax();
+  }
+
+  const RunContext* context_;
+  Visit visit_;
+  Pool pool_;
+  FirstError errors_;
+};
+
+struct Doubt {
+  std::uint32_t links = 0;
+  std::uint32_t inside = 0;
+  std::uint64_t names = 0;  ///< in the mirror
+  std::string path;
+};
+
+class Search {
+ public:
+  Search(Session& session, const Store& store, Progress& progress)
+      : session_(&session), store_(&store), progress_(&progress) {}
+  [[nodiscard]] catalog::Result<OnlyNames> run();
+
+ private:
+  void look(const Fd& dir, DirNode& node, const std::string& name);
+  [[nodiscard]] bool is_in_root(DirNode& node, const std::string& name, const Stat& held);
+  [[nodiscard]] Status count_inside();
+
+  Session* session_;
+  const Store* store_;
+  Progress* progress_;
+  std::mutex mutex_;
+  OnlyNames result_;
+  std::map<std::uint64_t, Doubt> doubts_;
+};
+
+bool Search::is_in_root(DirNode& node, const std::string& name, const Stat& held) {
+  thread_local std::string last_path;
+  thread_local std::optional<Fd> last;
+  thread_local std::uint64_t last_root = 0;
+  const std::string path = node.path();
+  if (last_path != path || last_root != store_->store_stat().inode || !last) {
+    last.reset();
+    std::vector<std::string> components;
+    for (const DirNode* at = &node; at->parent(); at = at->parent().get())
+      components.push_back(at->name());
+    std::ranges::reverse(components);
+    auto dir = open_dir_below(store_->root(), components);
+    if (!dir) return false;
+    last = std::move(*dir);
+    last_path = path;
+    last_root = store_->store_stat().inode;
+  }
+  const auto there = stat_at(*last, name);
+  if (!there) return false;
+  if (there->same_inode(held)) return true;
+  return there->type_bits == held.type_bits && there->size == held.size &&
+         there->mtime == held.mtime;
+}
+
+void Search::look(const Fd& dir, DirNode& node, const std::string& name) {
+  progress_->files.fetch_add(1, std::memory_order_relaxed);
+  const auto held = stat_at(dir, name);
+  if (!held) return;
+  const bool safe = is_in_root(node, name, *held);
+  const std::lock_guard lock(mutex_);
+  ++result_.files;
+  if (safe) return;
+  if (doubts_.size() >= kMaxDoubts && !doubts_.contains(held->inode)) {
+    ++result_.only_here;
+    result_.at_least = true;
+    return;
+  }
+  Doubt& doubt = doubts_[held->inode];
+  doubt.links = held->links;
+  ++doubt.names;
+  if (doubt.path.empty()) doubt.path = node.path_of(name);
+}
+
+Status Search::count_inside() {
+  for (const char* area :
+       {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced, layout::kFailed}) {
+    auto top = store_->subdir(area);
+    if (!top) continue;
+    EachName names(session_->context(), [this](const Fd& dir, DirNode&, const std::string& name) {
+      const auto stat = stat_at(dir, name);
+      if (!stat) return;
+      const std::lock_guard lock(mutex_);
+      if (const auto doubt = doubts_.find(stat->inode); doubt != doubts_.end())
+        ++doubt->second.inside;
+    });
+    if (auto status = names.run(std::move(*top)); !status) return status;
+  }
+  return {};
+}
+
+catalog::Result<OnlyNames> Search::run() {
+  auto tree = store_->subdir(layout::kTree);
+  if (!tree) return std::unexpected(tree.error());
+  EachName names(session_->context(), [this](const Fd& dir, DirNode& node,
+                                             const std::string& name) { look(dir, node, name); });
+  if (auto status = names.run(std::move(*tree)); !status) return std::unexpected(status.error());
+  if (!doubts_.empty() && !result_.at_least) {
+    if (auto status = count_inside(); !status) return std::unexpected(status.error());
+  }
+  for (const auto& [inode, doubt] : doubts_) {
+    if (!result_.at_least && doubt.links > doubt.inside) continue;  // a name outside the store
+    result_.only_here += doubt.names;
+    if (result_.examples.size() < kExamples) result_.examples.push_back(doubt.path);
+  }
+  if (session_->context().stopped())
+    return catalog::fail(catalog::Fault::kFailed, store_->place().root, "interrupted",
+                         "run the command again");
+  return std::move(result_);
+}
+
+}  // namespace
+
+catalog::Result<OnlyNames> find_only_names(Session& session, const Store& store,
+                                           Progress& progress) {
+  return Search(session, store, progress).run();
+}
+
+}  // namespace holdfast::core

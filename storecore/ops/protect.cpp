@@ -1,0 +1,123 @@
+#include "storecore/ops/protect.hpp"
+
+#include <dirent.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/attrs.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/run/failpoint.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/run/pool.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Status;
+
+namespace {
+
+constexpr std::array<const char*, 4> kProtected{layout::kCatalog, layout::kSelection,
+                                                layout::kJournal, layout::kDropped};
+
+bool cannot(std::error_code error) {
+  const int value = error.value();
+  return value == ENOTTY || value == EOPNOTSUPP || value == EPERM || value == EACCES ||
+         value == EINVAL;
+}
+
+class MirrorFlags {
+ public:
+  MirrorFlags(bool immutable, const RunContext& context)
+      : immutable_(immutable), pool_(context.jobs) {}
+  [[nodiscard]] Status run(std::shared_ptr<DirNode> tree) {
+    pool_.push([this, tree = std::move(tree)] { visit(tree); });
+    pool_.run();
+    return errors_.status();
+  }
+
+ private:
+  void visit(const std::shared_ptr<DirNode>& node) {
+    if (errors_.failed()) return;
+    const auto dir = node->open();
+    if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
+    if (auto set = set_immutable((*dir)->get(), immutable_); !set)
+      return errors_.set(failed("ioctl(FS_IOC_SETFLAGS)", node->path(), set.error()).error());
+    thread_local DirReader listing;
+    while (true) {
+      const auto more = listing.fill((*dir)->get());
+      if (!more) return errors_.set(failed("getdents64", node->path(), more.error()).error());
+      if (!*more) break;
+      Dirent dirent;
+      while (listing.next(dirent)) {
+        if (dirent.type == DT_UNKNOWN) {
+          const auto stat = stat_at(**dir, dirent.name);
+          if (!stat || !stat->is_directory()) continue;
+        } else if (dirent.type != DT_DIR) {
+          continue;
+        }
+        auto child = DirNode::child(node, std::string(dirent.view()));
+        pool_.push([this, child = std::move(child)] { visit(child); });
+      }
+    }
+    node->relax();
+  }
+
+  const bool immutable_;
+  Pool pool_;
+  FirstError errors_;
+};
+
+Status set_all(Session& session, const Store& store, bool immutable) {
+  auto tree = store.tree(std::make_shared<FdBudget>(FdBudget::default_size()));
+  if (!tree) return std::unexpected(tree.error());
+  if (auto set = MirrorFlags(immutable, session.context()).run(std::move(*tree)); !set) return set;
+  for (const char* name : kProtected) {
+    const auto dir = store.subdir(name);
+    if (!dir) return std::unexpected(dir.error());
+    if (auto set = set_immutable(dir->get(), immutable); !set)
+      return failed("ioctl(FS_IOC_SETFLAGS)", name, set.error());
+  }
+  return {};
+}
+
+}  // namespace
+
+Status protect_store(Session& session, Store& store) {
+  store.record().protected_dirs = true;
+  if (auto saved = store.save(); !saved) return saved;
+  failpoint("protecting");
+  // The store's own directory first: whether it can be done at all shows at once.
+  const auto top = set_immutable(store.dir().fd, true);
+  if (!top) {
+    store.record().protected_dirs = false;
+    if (auto saved = store.save(); !saved) return saved;
+    if (!cannot(top.error()))
+      return failed("ioctl(FS_IOC_SETFLAGS)", store.place().store, top.error());
+    session.problem({.kind = catalog::ProblemKind::kWarning,
+                     .path = layout::kStore,
+                     .operation = "ioctl(FS_IOC_SETFLAGS)",
+                     .error_number = top.error().value(),
+                     .reason = "the store cannot be made immutable here: apply the image without "
+                               "deleting what it lacks"});
+    return {};
+  }
+  return set_all(session, store, true);
+}
+
+Status unprotect_store(Session& session, Store& store) {
+  if (!store.record().protected_dirs) return {};
+  if (auto set = set_immutable(store.dir().fd, false); !set)
+    return failed("ioctl(FS_IOC_SETFLAGS)", store.place().store, set.error());
+  if (auto cleared = set_all(session, store, false); !cleared) return cleared;
+  failpoint("unprotected");
+  store.record().protected_dirs = false;
+  return store.save();
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,362 @@
+#include "storecore/ops/restore_build.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "catalog/name.hpp"
+#include "storecore/ops/capture_walk.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/attrs.hpp"
+#include "storecore/run/failpoint.hpp"
+
+namespace holdfast::core {
+
+using catalog::DirectoryRecord;
+using catalog::failed;
+using Place = RestoreDir::Place;
+
+namespace {
+
+constexpr std::uint32_t kOwnerAll = 0700;
+constexpr unsigned kMostNamesBeside = 10'000;
+constexpr std::uint32_t kImmutableFlags = 0x30;  // FS_IMMUTABLE_FL | FS_APPEND_FL
+
+std::uint64_t entries_of(const RestoreDir& dir) { return dir.record.subtree.entries + 1; }
+
+std::string staging_of(const RestoreRun& run, const RestoreDir& dir) {
+  return staging_name(run.store, fmt::format("{}", catalog::raw(dir.id)));
+}
+
+/// What is read from a directory and what was recorded: access time included, since both runs open without moving it.
+bool has_record(const DirectoryRecord& now, const DirectoryRecord& wanted) {
+  return now.mode == wanted.mode && now.uid == wanted.uid && now.gid == wanted.gid && now.atime == wanted.atime &&
+         now.mtime == wanted.mtime && now.flags == wanted.flags && now.project_id == wanted.project_id &&
+         now.xattrs == wanted.xattrs;
+}
+
+}  // namespace
+
+RestoreBuilder::Standing RestoreBuilder::standing(RestoreDir& dir) {
+  const std::lock_guard lock(dir.mutex);
+  return {.place = dir.place, .dest = dir.dest};
+}
+
+void RestoreBuilder::locate(RestoreDir& dir, RestorePass pass, const catalog::Reader& reader) {
+  if (!dir.parent) return;
+  const Standing above = standing(*dir.parent);
+  if (above.place == Place::kAbsent || above.place == Place::kBlocked) {
+    dir.place = above.place;
+    return;
+  }
+  const auto parent = above.dest->open();
+  if (!parent) {
+    dir.place = Place::kBlocked;
+    return run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
+  }
+  const auto stat = stat_at(**parent, dir.name);
+  if (!stat && stat.error().value() == ENOENT) return;
+  if (!stat) {
+    dir.place = Place::kBlocked;
+    return run_->leave(dir.captured_path(), "statx", stat.error(), {}, entries_of(dir));
+  }
+  if (stat->is_directory()) return take_existing(dir, pass, **parent, *stat, above.place == Place::kFresh);
+  if (pass == RestorePass::kCheck || pass == RestorePass::kClear) return;
+  settle_occupied(dir, pass, **parent, *stat, reader);
+}
+
+/// Later passes look again, and say nothing twice.
+void RestoreBuilder::block(RestoreDir& dir, RestorePass pass, std::string_view reason) {
+  dir.place = Place::kBlocked;
+  if (pass == RestorePass::kLook || pass == RestorePass::kRestore)
+    run_->undecided(dir.captured_path(), reason, entries_of(dir));
+}
+
+void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& parent, const Stat& stat,
+                                   bool fresh) {
+  if (stat.same_inode(run_->store.store_stat())) return block(dir, pass, "the store stands there");
+  const bool border = stat.is_mount_root() || !stat.same_volume(run_->dest_stat);
+  if (border && !run_->copies())
+    return block(dir, pass, "another volume is mounted here: links and renames do not reach it (--mode copy does)");
+  dir.existing_mtime = stat.mtime;
+  if (pass == RestorePass::kRestore) {
+    const std::string staging = staging_of(*run_, dir);
+    if (!fresh && stat_at(parent, staging)) {
+      if (!run_->errors.check(dissolve_staging(*run_, parent, staging, dir))) return block(dir, pass, {});
+    }
+    if (fresh || !keeps_own_record(dir)) make_writable(dir, parent, dir.name);
+  }
+  auto fd = open_dir_at(parent, dir.name.c_str());
+  const auto opened = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
+  if (!opened || !opened->same_inode(stat) || !opened->same_volume(stat)) {
+    dir.place = Place::kBlocked;
+    const auto cause = opened ? std::make_error_code(std::errc::no_such_file_or_directory) : opened.error();
+    return run_->leave(dir.captured_path(), "openat", cause, "the directory in its place cannot be opened",
+                       entries_of(dir));
+  }
+  dir.dest = DirNode::child(standing(*dir.parent).dest, dir.name, std::move(*fd));
+  dir.place = fresh ? Place::kFresh : Place::kExisting;
+}
+
+/// An ordinary user needs u+rwx to fill a directory; the record takes it away again at the end.
+void RestoreBuilder::make_writable(const RestoreDir& dir, const Fd& parent, const std::string& name) {
+  if (run_->privileged || dir.verdict == PlanVerdict::kEnter) return;
+  const auto fd = open_path_at(parent, name.c_str());
+  const auto stat = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
+  if (!stat || !stat->is_directory() || stat->uid != geteuid() || (stat->mode & kOwnerAll) == kOwnerAll) return;
+  // fchmod takes no O_PATH descriptor, and the directory may not be readable: procfs leads to exactly this inode.
+  (void)chmod(fmt::format("/proc/self/fd/{}", fd->get()).c_str(), static_cast<mode_t>(stat->mode | kOwnerAll));
+}
+
+void RestoreBuilder::settle_occupied(RestoreDir& dir, RestorePass pass, const Fd& parent, const Stat& existing,
+                                     const catalog::Reader& reader) {
+  const Claim claim{.type = catalog::FileType::kDirectory, .mtime = dir.record.mtime, .wanted = dir.wanted()};
+  const ConflictVerdict verdict = judge_conflict(claim, existing, run_->policy_at(dir.plan));
+  switch (verdict.answer) {
+    case ConflictAnswer::kUndecided: {
+      const std::string hint = existing.is_symlink() ? map_hint(parent, dir.name, dir) : std::string();
+      return block(dir, pass, fmt::format("{}{}{}", verdict.reason, hint.empty() ? "" : ": ", hint));
+    }
+    case ConflictAnswer::kKeep:
+      dir.place = Place::kBlocked;
+      run_->tally.kept.fetch_add(entries_of(dir), std::memory_order_relaxed);
+      return run_->decided(dir.captured_path(), "what the new system has there was kept");
+    case ConflictAnswer::kBeside:
+      return stand_beside(dir, pass, parent, reader);
+    case ConflictAnswer::kDisplace:
+      break;
+  }
+  const std::string where = dir.where();
+  if (const auto why = run_->why_it_stays(existing, where, dir.in_map, reader); !why.empty())
+    return block(dir, pass, why);
+  if (pass == RestorePass::kLook) return run_->decided(dir.captured_path(), "what is there would be displaced");
+  if (!run_->errors.check(run_->displace(parent, dir.name, where))) return block(dir, pass, {});
+  run_->decided(dir.captured_path(), "displaced what the new system had there");
+}
+
+void RestoreBuilder::stand_beside(RestoreDir& dir, RestorePass pass, const Fd& parent,
+                                  const catalog::Reader& reader) {
+  // A directory of that name is taken for one of an earlier run: what is in it is merged, as in any directory.
+  auto name = free_name_beside(*dir.parent, dir.name, parent, true, reader,
+                               [](const Stat& stat, const std::string&) { return stat.is_directory(); });
+  if (!name) return block(dir, pass, "no free name beside what stands there");
+  run_->decided(dir.captured_path(), fmt::format("restored beside it, as {}", catalog::escape_name(*name)));
+  run_->note_exception(dir.parent->id, dir.mirror->name(), *name);
+  dir.name = std::move(*name);
+  if (pass == RestorePass::kRestore) run_->note_beside(dir.captured_path(), dir.where());
+  const auto stat = stat_at(parent, dir.name);
+  if (stat && stat->is_directory()) take_existing(dir, pass, parent, *stat, false);
+}
+
+std::optional<std::string> RestoreBuilder::free_name_beside(
+    const RestoreDir& dir, const std::string& name, DirFd dest, bool is_directory, const catalog::Reader& reader,
+    const std::function<bool(const Stat&, const std::string&)>& fits) {
+  for (unsigned number = 1; number <= kMostNamesBeside; ++number) {
+    std::string candidate = beside_name(name, number, is_directory);
+    // A captured entry of that name has its own claim on it.
+    const auto claimed = reader.find_entry(dir.id, candidate);
+    if (!claimed) {
+      run_->errors.set(claimed.error());
+      return std::nullopt;
+    }
+    if (*claimed) continue;
+    const auto stat = stat_at(dest, candidate);
+    if (!stat && stat.error().value() != ENOENT) return std::nullopt;
+    if (!stat || fits(*stat, candidate)) return candidate;
+  }
+  return std::nullopt;
+}
+
+/// Not recursive: a wanted file may lie below any number of directories that are not wanted themselves.
+bool RestoreBuilder::ensure(RestoreDir& dir) {
+  std::vector<RestoreDir*> absent;
+  for (RestoreDir* at = &dir; at != nullptr; at = at->parent.get()) {
+    const Standing now = standing(*at);
+    if (now.place == Place::kBlocked) return false;
+    if (now.place != Place::kAbsent) break;
+    absent.push_back(at);
+  }
+  while (!absent.empty()) {
+    if (!make(*absent.back())) return false;
+    absent.pop_back();
+  }
+  return true;
+}
+
+bool RestoreBuilder::make(RestoreDir& dir) {
+  const std::lock_guard lock(dir.mutex);
+  if (dir.place == Place::kExisting || dir.place == Place::kFresh) return true;
+  if (dir.place == Place::kBlocked || !dir.parent) return false;
+  const Standing above = standing(*dir.parent);
+  const auto parent = above.dest->open();
+  if (!parent) {
+    dir.place = Place::kBlocked;
+    run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
+    return false;
+  }
+  const bool made = above.place == Place::kFresh ? make_inside(dir, **parent) : make_staged(dir, **parent);
+  if (made) {
+    dir.place = Place::kFresh;
+    run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    dir.place = Place::kBlocked;
+  }
+  return made;
+}
+
+bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
+  const std::string staging = staging_of(*run_, dir);
+  auto made = mkdir_at(parent, staging.c_str(), 0700);
+  if (!made && made.error().value() == EEXIST) {
+    // An interrupted run's, then: ours, or given to its owner already. Anybody else's is put out of the way.
+    const auto stat = stat_at(parent, staging);
+    const bool ours = stat && stat->is_directory() && (stat->uid == geteuid() || stat->uid == dir.record.uid);
+    if (ours) {
+      made = {};
+      make_writable(dir, parent, staging);
+    } else {
+      if (!run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging"))) return false;
+      made = mkdir_at(parent, staging.c_str(), 0700);
+    }
+  }
+  if (!made) {
+    run_->leave(dir.captured_path(), "mkdirat", made.error(), {}, entries_of(dir));
+    return false;
+  }
+  failpoint("restore-staged");
+  auto fd = open_dir_at(parent, staging.c_str());
+  if (!fd) {
+    run_->leave(dir.captured_path(), "openat", fd.error(), {}, entries_of(dir));
+    return false;
+  }
+  dir.staging = staging;
+  // A top of its own: its descriptor stays open, so that the renaming at the end loses nobody below.
+  dir.dest = DirNode::root(std::move(*fd), run_->budget);
+  return true;
+}
+
+bool RestoreBuilder::make_inside(RestoreDir& dir, const Fd& parent) {
+  auto made = mkdir_at(parent, dir.name.c_str(), 0700);
+  if (!made && made.error().value() == EEXIST) {
+    const auto stat = stat_at(parent, dir.name);
+    if (stat && stat->is_directory()) {
+      made = {};
+      make_writable(dir, parent, dir.name);
+    }
+  }
+  if (!made) {
+    run_->leave(dir.captured_path(), "mkdirat", made.error(), {}, entries_of(dir));
+    return false;
+  }
+  dir.dest = DirNode::child(standing(*dir.parent).dest, dir.name);
+  return true;
+}
+
+bool RestoreBuilder::move_whole(RestoreDir& dir) {
+  const DirectoryRecord& record = dir.record;
+  // An ordinary user's mirror has other modes than were captured.
+  if (!run_->privileged || !dir.parent || !dir.has_mirror || !dir.wanted() || !run_->plan.takes_whole(dir.plan) ||
+      record.subtree.needs_rebuild || record.subtree.has_unselected || dir.place != Place::kAbsent)
+    return false;
+  if (!ensure(*dir.parent)) return false;
+  const Standing above = standing(*dir.parent);
+  const auto parent = above.dest->open();
+  const auto from = dir.mirror->parent()->open();
+  if (!parent || !from) return false;
+  if (above.place != Place::kFresh && stat_at(**parent, staging_of(*run_, dir))) return false;
+  dir.mirror->close();
+  failpoint("restore-move-whole");
+  if (!rename_no_replace(**from, dir.mirror->name().c_str(), **parent, dir.name.c_str())) return false;
+  run_->tally.restored.fetch_add(entries_of(dir), std::memory_order_relaxed);
+  run_->tally.changed.fetch_add(entries_of(dir), std::memory_order_relaxed);
+  run_->step(entries_of(dir));
+  run_->progress->bytes.fetch_add(record.subtree.bytes, std::memory_order_relaxed);
+  run_->note_moved({.id = dir.id, .mirror = dir.mirror, .dest = DirNode::child(above.dest, dir.name)});
+  return true;
+}
+
+/// Existing directories whose own metadata is not ours to change.
+bool RestoreBuilder::keeps_own_record(const RestoreDir& dir) const {
+  if (!dir.wanted()) return true;
+  switch (run_->policy_at(dir.plan)) {
+    case ConflictPolicy::kExisting:
+      return true;
+    case ConflictPolicy::kNewer:
+      return dir.existing_mtime > dir.record.mtime;
+    default:
+      return false;
+  }
+}
+
+void RestoreBuilder::finish(RestoreDir& dir) {
+  if (run_->errors.failed() || !dir.dest) return;
+  if (dir.place == Place::kExisting && keeps_own_record(dir)) return;
+  const auto fd = dir.dest->open();
+  if (!fd) return run_->leave(dir.captured_path(), "openat", fd.error(), {}, 0);
+  const bool staged = !dir.staging.empty();
+  // An immutable directory cannot be renamed: its flags come last.
+  apply(dir, **fd, !staged);
+  if (staged) put_in_place(dir, **fd);
+}
+
+void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
+  DirectoryRecord record = dir.record;
+  if (!flags_too) record.flags = 0;
+  const auto now = read_directory_record(fd.get());
+  if (now && has_record(*now, record)) return;
+  run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
+  if (now && (now->flags & kImmutableFlags) != 0) (void)write_flags(fd.get(), now->flags & ~kImmutableFlags);
+  auto applied = apply_directory_record(fd.get(), record, run_->privileged, true);
+  if (!run_->privileged) {
+    // In the mirror an owner keeps u+rwx; here the captured mode counts.
+    if (auto mode = chmod_fd(fd.get(), record.mode); !mode && applied) applied = mode;
+  } else if (applied && record.flags == 0 && now && now->flags != 0 && flags_too) {
+    applied = write_flags(fd.get(), 0);
+  }
+  if (applied) return;
+  const int error = applied.error().value();
+  if (error == ENOTSUP || error == ENOTTY)
+    return run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "fsetxattr", applied.error(),
+                         "the destination cannot carry all metadata of the directory");
+  run_->leave(dir.captured_path(), "fsetxattr", applied.error(), "its metadata could not be given back", 0);
+}
+
+void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
+  const auto parent = standing(*dir.parent).dest->open();
+  if (!parent) return run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
+  failpoint("restore-put-in-place");
+  const auto renamed = rename_no_replace(**parent, dir.staging.c_str(), **parent, dir.name.c_str());
+  if (!renamed) {
+    return run_->leave(dir.captured_path(), "renameat2", renamed.error(),
+                       fmt::format("it stands finished as {} beside its place: run the command again", dir.staging),
+                       entries_of(dir));
+  }
+  if (dir.record.flags != 0) {
+    if (const auto set = write_flags(fd.get(), dir.record.flags); !set)
+      run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_SETFLAGS)", set.error(),
+                    "the directory's flags could not be set");
+  }
+}
+
+std::string map_hint(DirFd dir, const std::string& name, const RestoreDir& claim) {
+  const auto target = readlink_at(dir, name.c_str());
+  if (!target || target->empty()) return {};
+  std::string path = *target;
+  if (path.front() != '/') {
+    const std::string where = claim.where();
+    const std::size_t slash = where.rfind('/');
+    path = catalog::join_path(slash == std::string::npos ? std::string() : where.substr(0, slash), path);
+  }
+  const auto components = catalog::split_path(path);
+  if (!components || components->empty()) return {};
+  std::string joined;
+  for (const std::string& component : *components) joined = catalog::join_path(joined, component);
+  return fmt::format("--map {}={} restores it there", catalog::escape_name(claim.captured_path()),
+                     catalog::escape_name(joined));
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,109 @@
+// Lines of journal/restore.jsonl, N being the wipe they belong to (notes of an earlier one say nothing any more):
+//
+//   N finished B64(PATH)
+//   N moved B64(TO) B64(FROM) B64(INTO)
+//
+// Paths are raw bytes, hence base64; "-" stands for an empty one.
+#include "storecore/ops/restore_journal.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "catalog/name.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/store/journal.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+
+std::string encode(std::string_view path) { return path.empty() ? "-" : catalog::to_base64(path); }
+
+std::optional<std::string> decode(std::string_view text) {
+  return text == "-" ? std::optional<std::string>("") : catalog::from_base64(text);
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  while (true) {
+    const std::size_t blank = line.find(' ');
+    words.push_back(line.substr(0, blank));
+    if (blank == std::string_view::npos) return words;
+    line.remove_prefix(blank + 1);
+  }
+}
+
+/// False: not a line of ours.
+bool parse(const std::vector<std::string_view>& words, RestoreNotes& notes) {
+  if (words.size() == 3 && words[1] == "finished") {
+    auto path = decode(words[2]);
+    if (path) notes.finished.push_back(std::move(*path));
+    return path.has_value();
+  }
+  if (words.size() != 5 || words[1] != "moved") return false;
+  auto to = decode(words[2]);
+  auto from = decode(words[3]);
+  auto into = decode(words[4]);
+  if (!to || !from || !into) return false;
+  notes.moved.push_back({.to = std::move(*to), .from = std::move(*from), .into = std::move(*into)});
+  return true;
+}
+
+}  // namespace
+
+Result<RestoreNotes> read_restore_notes(const Store& store) {
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  RestoreNotes notes;
+  const std::string number = std::to_string(store.record().wipe_number);
+  const auto status = Journal::read(*dir, layout::kJournalRestore, [&](std::string_view line) -> Status {
+    const auto words = words_of(line);
+    if (words.front() != number) return {};
+    if (!parse(words, notes))
+      return catalog::fail(catalog::Fault::kCatalogBad, layout::kJournalRestore, "the journal is damaged");
+    return {};
+  });
+  if (!status) return std::unexpected(status.error());
+  return notes;
+}
+
+Status add_restore_notes(const Store& store, const RestoreNotes& notes) {
+  const auto known = read_restore_notes(store);
+  if (!known) return std::unexpected(known.error());
+  const std::uint32_t number = store.record().wipe_number;
+  std::vector<std::string> lines;
+  for (const std::string& path : notes.finished) {
+    if (std::ranges::find(known->finished, path) == known->finished.end())
+      lines.push_back(fmt::format("{} finished {}", number, encode(path)));
+  }
+  for (const MovedOut& moved : notes.moved) {
+    if (std::ranges::find(known->moved, moved) == known->moved.end())
+      lines.push_back(
+          fmt::format("{} moved {} {} {}", number, encode(moved.to), encode(moved.from), encode(moved.into)));
+  }
+  if (lines.empty()) return {};
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  auto journal = Journal::open(*dir, layout::kJournalRestore);
+  if (!journal) return std::unexpected(journal.error());
+  return journal->append_all(lines);
+}
+
+Status forget_restores(const Store& store) {
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  if (!stat_at(*dir, layout::kJournalRestore)) return {};
+  auto journal = Journal::open(*dir, layout::kJournalRestore);
+  if (!journal) return std::unexpected(journal.error());
+  return journal->clear();
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,235 @@
+#include "storecore/ops/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "catalog/name.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/run/pool.hpp"
+#include "storecore/store/run_log.hpp"
+
+namespace holdfast::core {
+
+using catalog::Fault;
+using catalog::ProblemKind;
+using catalog::Status;
+
+namespace {
+
+struct KindCount {
+  ProblemKind kind;
+  Count count;
+};
+constexpr std::array<KindCount, 10> kKinds{{
+    {ProblemKind::kSkipped, Count::kSkipped},
+    {ProblemKind::kMissed, Count::kMissed},
+    {ProblemKind::kUnstable, Count::kUnstable},
+    {ProblemKind::kVanished, Count::kVanished},
+    {ProblemKind::kLeft, Count::kLeft},
+    {ProblemKind::kConflict, Count::kConflicts},
+    {ProblemKind::kModified, Count::kModified},
+    {ProblemKind::kCorrupt, Count::kCorrupt},
+    {ProblemKind::kMissing, Count::kMissing},
+    {ProblemKind::kExtra, Count::kExtra},
+}};
+
+double seconds_since(std::chrono::steady_clock::time_point begun) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+}  // namespace
+
+class Session::RunLog {
+ public:
+  explicit RunLog(core::RunLog log) : log_(std::move(log)) {}
+  core::RunLog& operator*() noexcept { return log_; }
+  core::RunLog* operator->() noexcept { return &log_; }
+
+ private:
+  core::RunLog log_;
+};
+
+Session::Session(const RunContext& outer, std::string_view command, std::string root)
+    : outer_(outer.observer),
+      context_(outer),
+      command_(command),
+      begun_(std::chrono::steady_clock::now()) {
+  context_.observer = this;
+  report_.root = std::move(root);
+  report_.started_at = utc_now();
+}
+
+Session::~Session() = default;
+
+void Session::log_into(const Store& store) {
+  auto log = core::RunLog::open(store, command_, context_);
+  if (log) log_ = std::make_unique<RunLog>(std::move(*log));
+}
+
+Status Session::phase(std::string_view name, const std::function<Status(Progress&)>& body) {
+  Progress progress;
+  const auto begun = std::chrono::steady_clock::now();
+  phase_begun(report_.root, name, progress);
+  Status status = body(progress);
+  const double seconds = seconds_since(begun);
+  phase_ended(report_.root, name, seconds, progress.files.load(), progress.bytes.load());
+  report_.phases.push_back({.name = std::string(name),
+                            .seconds = seconds,
+                            .files = progress.files.load(),
+                            .bytes = progress.bytes.load()});
+  return status;
+}
+
+std::uint64_t Session::count(ProblemKind kind) const {
+  const std::lock_guard lock(mutex_);
+  return problems_.at(static_cast<std::size_t>(kind));
+}
+
+void Session::phase_begun(std::string_view root, std::string_view phase, const Progress& progress) {
+  if (outer_ != nullptr) outer_->phase_begun(root, phase, progress);
+}
+
+void Session::phase_ended(std::string_view root, std::string_view phase, double seconds,
+                          std::uint64_t files, std::uint64_t bytes) {
+  if (outer_ != nullptr) outer_->phase_ended(root, phase, seconds, files, bytes);
+  const std::lock_guard lock(mutex_);
+  if (log_) (*log_)->phase(phase, seconds, files, bytes);
+}
+
+void Session::problem(std::string_view root, const catalog::Problem& problem) {
+  if (outer_ != nullptr) outer_->problem(root, problem);
+  const std::lock_guard lock(mutex_);
+  ++problems_.at(static_cast<std::size_t>(problem.kind));
+  if (log_) (*log_)->problem(problem);
+}
+
+void Session::note(std::string_view root, std::string_view text) {
+  if (outer_ != nullptr) outer_->note(root, text);
+  const std::lock_guard lock(mutex_);
+  if (log_) (*log_)->note(text);
+}
+
+VolumeReport Session::finish(Status status, const Store* store) {
+  VolumeReport& report = report_;
+  report.seconds = seconds_since(begun_);
+  const bool takes = command_ == "capture" || command_ == "wipe";
+  for (const KindCount& kind : kKinds) {
+    const std::uint64_t seen = count(kind.kind);
+    const bool known_zero =
+        takes && (kind.count == Count::kSkipped || kind.count == Count::kMissed ||
+                  kind.count == Count::kUnstable || kind.count == Count::kVanished);
+    if ((seen != 0 || known_zero) && !report.counts.get(kind.count))
+      report.counts.set(kind.count, seen);
+  }
+  if (store != nullptr) {
+    const StoreRecord& record = store->record();
+    report.root = store->place().root;
+    report.store = store->place().store;
+    report.capture_id = record.capture_id;
+    report.labels = record.labels;
+    report.fs_type = record.volume.fs_type;
+    report.fs_uuid = record.volume.fs_uuid;
+    if (!record.created_at.empty() && !report.state) report.state = record.state;
+    if (const auto space = space_of(store->root().fd)) report.free_bytes = space->free_bytes;
+  }
+  int code = report.exit_code;
+  const auto worsen = [&](Fault fault) {
+    const auto now = static_cast<Fault>(code);
+    code = static_cast<int>(code == 0 ? fault : catalog::worse(now, fault));
+  };
+  if (!status) {
+    report.error = std::move(status.error());
+    worsen(report.error->fault);
+  }
+  if (count(ProblemKind::kCorrupt) + count(ProblemKind::kMissing) != 0) worsen(Fault::kDamage);
+  if (count(ProblemKind::kModified) + count(ProblemKind::kLeft) + count(ProblemKind::kExtra) != 0)
+    worsen(Fault::kIncomplete);
+  report.exit_code = code;
+  report.durable = report.durable && !report.error;
+  if (report.next.empty()) report.next = next_step(report);
+  const std::lock_guard lock(mutex_);
+  if (log_) (*log_)->end(code, report.error ? catalog::describe(*report.error) : std::string());
+  return std::move(report);
+}
+
+std::string next_step(const VolumeReport& report) {
+  const std::string root = catalog::escape_name(report.root);
+  if (report.error && report.error->fault == Fault::kCatalogBad)
+    return "look at the README in the store: the files are in tree/";
+  if (!report.state) return fmt::format("holdfast capture {}", root);
+  switch (*report.state) {
+    case StoreState::kCapturing:
+      return fmt::format("holdfast capture {} (goes on where it was)", root);
+    case StoreState::kLinked:
+      return fmt::format("holdfast seal {}", root);
+    case StoreState::kSealed:
+      return fmt::format("holdfast wipe {} --yes (with --dry-run first)", root);
+    case StoreState::kWiping:
+      return fmt::format("holdfast wipe {} --yes (goes on), or holdfast rollback {} --yes", root,
+                         root);
+    case StoreState::kWiped:
+      return fmt::format("apply the image to {}, then holdfast restore {}", root, root);
+    case StoreState::kRestoring:
+      return fmt::format("holdfast restore {} (goes on)", root);
+    case StoreState::kRestored:
+      return fmt::format("look at the new system, then holdfast discard {} --yes", root);
+    case StoreState::kDiscarding:
+      return fmt::format("holdfast discard {} --yes (goes on)", root);
+  }
+  return {};
+}
+
+Status check_overlap(const std::vector<StorePlace>& places) {
+  const StorePlace& last = places.back();
+  const auto is_inside = [](const std::string& path, const std::string& top) {
+    return path == top || top == "/" || path.starts_with(top + "/");
+  };
+  for (std::size_t i = 0; i + 1 < places.size(); ++i) {
+    const std::string& other = places[i].root;
+    if (!is_inside(last.root, other) && !is_inside(other, last.root)) continue;
+    const auto a = stat_path(last.root);
+    const auto b = stat_path(other);
+    if (a && b && !a->same_volume(*b)) continue;
+    return catalog::refused(
+        "overlapping-roots", last.root,
+        last.root == other ? "ROOT was named twice" : "one ROOT lies inside the other");
+  }
+  return {};
+}
+
+RunReport for_each_volume(const Targets& targets, std::string_view command,
+                          const RunContext& context,
+                          const std::function<VolumeReport(Session&, const StorePlace&)>& body) {
+  RunReport run;
+  run.volumes.resize(targets.roots.size());
+  std::vector<StorePlace> places;
+  std::vector<std::optional<VolumeReport>> rejected(targets.roots.size());
+  for (std::size_t i = 0; i < targets.roots.size(); ++i) {
+    auto place = resolve_place(targets.roots[i], targets.store);
+    Status status = place ? Status{} : std::unexpected(place.error());
+    places.push_back(place ? std::move(*place) : StorePlace{});
+    if (status) status = check_overlap(places);
+    if (status) continue;
+    Session session(context, command, targets.roots[i]);
+    rejected[i] = session.finish(std::move(status), nullptr);
+  }
+  if (std::ranges::any_of(rejected, [](const auto& report) { return report.has_value(); })) {
+    for (std::size_t i = 0; i < run.volumes.size(); ++i) {
+      Session session(context, command, targets.roots[i]);
+      session.report().next = "nothing was done: another ROOT was refused";
+      run.volumes[i] = rejected[i] ? std::move(*rejected[i]) : session.finish({}, nullptr);
+    }
+    return run;
+  }
+  const auto one = [&](std::size_t i) {
+    Session session(context, command, places[i].root);
+    run.volumes[i] = body(session, places[i]);
+  };
+  parallel_for(context.jobs == 1 ? 1 : static_cast<unsigned>(places.size()), places.size(), one);
+  return run;
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "catalog/error.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/select/selection.hpp"
+#include "storecore/store/store.hpp"
+
+namespace holdfast::core {
+
+/// What lies below ROOT, seen with a selection's eyes.
+struct SurveyResult {
+  std::uint64_t files = 0;  ///< selected names of regular files
+  std::uint64_t directories = 0;
+  std::uint64_t symlinks = 0;
+  std::uint64_t specials = 0;
+  std::uint64_t bytes = 0;  ///< apparent, of selected names; a link group counts once a name
+  std::uint64_t selected_blocks = 0;          ///< bytes allocated to selected files
+  std::uint64_t unselected_blocks = 0;        ///< bytes allocated to what is not selected
+  std::vector<SizedPath> largest_unselected;  ///< at most ten trees, the largest first
+  std::vector<std::string> borders;           ///< mount points and subvolumes, relative to ROOT
+};
+
+/// Walks ROOT in parallel and changes nothing. Unreadable directories go to the observer as missed.
+/// @param store_dir the store to leave out; may be invalid (-1) when there is none
+[[nodiscard]] catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir,
+                                                   const Selection& selection, Progress& progress,
+                                                   const RunContext& context,
+                                                   const std::string& root_name);
+
+}  // namespace holdfast::core

@@ -1,0 +1,154 @@
+#include "storecore/ops/tree_remover.hpp"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/attrs.hpp"
+#include "storecore/os/dirents.hpp"
+
+namespace holdfast::core {
+
+using catalog::Status;
+
+/// A directory that is being emptied; it goes itself when it and all below are done.
+struct TreeRemover::Dir {
+  std::shared_ptr<Dir> parent;
+  std::shared_ptr<DirNode> node;
+  bool border = false;
+  std::atomic<std::size_t> pending{1};
+};
+
+TreeRemover::TreeRemover(Session& session, const Store& store, FlagJournal& flags,
+                         MayUnlink may_unlink)
+    : session_(&session),
+      store_(&store),
+      flags_(&flags),
+      may_unlink_(std::move(may_unlink)),
+      pool_(session.context().jobs) {}
+
+TreeRemover::~TreeRemover() = default;
+
+Status TreeRemover::run(Fd top, Progress& progress) {
+  progress_ = &progress;
+  auto root = std::make_shared<Dir>();
+  root->node = DirNode::root(std::move(top), std::make_shared<FdBudget>(FdBudget::default_size()));
+  pool_.push([this, root] { begin(root); });
+  pool_.run();
+  if (session_->context().stopped())
+    return catalog::fail(catalog::Fault::kFailed, store_->place().store, "interrupted",
+                         "run the command again to go on");
+  return {};
+}
+
+void TreeRemover::leave(const std::string& path, std::string_view operation, std::error_code cause,
+                        std::string_view reason) {
+  left_.fetch_add(1, std::memory_order_relaxed);
+  session_->problem({.kind = catalog::ProblemKind::kLeft,
+                     .path = path,
+                     .operation = std::string(operation),
+                     .error_number = cause.value(),
+                     .reason = std::string(reason)});
+}
+
+void TreeRemover::begin(const std::shared_ptr<Dir>& dir) {
+  if (session_->context().stopped()) return end(dir);
+  const auto fd = dir->node->open();
+  if (!fd) {
+    if (fd.error().value() != ENOENT) leave(dir->node->path(), "openat", fd.error(), {});
+    dir->border = true;
+    return end(dir);
+  }
+  const auto stat = stat_fd((*fd)->get());
+  if (!stat || !stat->same_volume(store_->store_stat()) || (stat->is_mount_root() && dir->parent)) {
+    leave(dir->node->path(), {}, {}, "another volume is mounted here");
+    dir->border = true;
+    return end(dir);
+  }
+  if (stat->is_immutable() || stat->is_append_only()) (void)write_flags((*fd)->get(), 0);
+  if (dir->parent) {
+    if (geteuid() == 0 && stat->uid != 0) (void)chown_fd((*fd)->get(), 0, 0);
+    if ((stat->mode & 07777U) != 0700U) (void)chmod_fd((*fd)->get(), 0700);
+  }
+  list(dir, *fd);
+}
+
+void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
+  thread_local DirReader listing;
+  // Names that stay would be listed for ever if the position were not kept: one pass, then rmdir
+  // says whether it is empty.
+  while (!session_->context().stopped()) {
+    const auto more = listing.fill(fd->get());
+    if (!more) {
+      leave(dir->node->path(), "getdents64", more.error(), {});
+      break;
+    }
+    if (!*more) break;
+    std::vector<std::shared_ptr<Dir>> children;
+    Dirent dirent;
+    while (listing.next(dirent)) {
+      std::string name(dirent.view());
+      bool is_directory = dirent.type == DT_DIR;
+      if (dirent.type == DT_UNKNOWN) {
+        const auto stat = stat_at(*fd, name);
+        is_directory = stat && stat->is_directory();
+      }
+      if (!is_directory) {
+        remove(*dir, *fd, name);
+        continue;
+      }
+      auto child = std::make_shared<Dir>();
+      child->parent = dir;
+      child->node = DirNode::child(dir->node, std::move(name));
+      children.push_back(std::move(child));
+    }
+    dir->pending.fetch_add(children.size(), std::memory_order_relaxed);
+    for (auto& child : children) pool_.push([this, child = std::move(child)] { begin(child); });
+  }
+  dir->node->relax();
+  end(dir);
+}
+
+void TreeRemover::remove(Dir& dir, const Fd& fd, const std::string& name) {
+  const auto stat = stat_at(fd, name);
+  if (!stat) return;
+  if (may_unlink_ && !may_unlink_(*dir.node, name, *stat))
+    return leave(dir.node->path_of(name), {}, {},
+                 "wanted, and not held by the store as it is here");
+  auto gone = unlink_at(fd, name.c_str());
+  if (!gone && gone.error().value() == EPERM) {
+    // The journal knows the inode by its path in the mirror, which lives on.
+    gone = flags_->with_cleared(fd, name, dir.node->path_of(name),
+                                [&] { return unlink_at(fd, name.c_str()); });
+  }
+  if (!gone) return leave(dir.node->path_of(name), "unlinkat", gone.error(), {});
+  deleted_.fetch_add(1, std::memory_order_relaxed);
+  progress_->files.fetch_add(1, std::memory_order_relaxed);
+}
+
+void TreeRemover::end(const std::shared_ptr<Dir>& dir) {
+  std::shared_ptr<Dir> at = dir;
+  while (at && at->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    if (at->parent && !at->border && !session_->context().stopped()) {
+      const std::string name = at->node->name();
+      at->node->close();
+      const auto parent = at->parent->node->open();
+      const auto gone = parent ? rmdir_at(**parent, name.c_str())
+                               : catalog::SysStatus(std::unexpected(parent.error()));
+      if (gone) {
+        deleted_.fetch_add(1, std::memory_order_relaxed);
+      } else if (gone.error().value() != ENOTEMPTY && gone.error().value() != ENOENT) {
+        leave(at->parent->node->path_of(name), "unlinkat", gone.error(), {});
+      }
+    }
+    std::shared_ptr<Dir> parent = std::move(at->parent);
+    at->node.reset();
+    at = std::move(parent);
+  }
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "catalog/error.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/pool.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
+
+namespace holdfast::core {
+
+/// Deletes a tree inside the store in parallel, one task per directory.
+///
+/// Each directory is taken (owner root, 0700) before it is read: whoever kept a descriptor to it
+/// can create nothing in it any more. Borders of mount and st_dev are never crossed. Nothing is
+/// chmod'ed or chown'ed but directories, since files share their inodes with what is held; inode
+/// flags cleared for deletion are set again on what lives on. What resists stays, is listed as
+/// left, and stops nothing. The caller made a barrier before.
+class TreeRemover {
+ public:
+  /// Asked for every name that is no directory, in many threads; false keeps it (and lists it as
+  /// left).
+  using MayUnlink = std::function<bool(DirNode& dir, const std::string& name, const Stat& stat)>;
+
+  /// @p store and @p flags are borrowed. @p may_unlink may be empty: everything goes.
+  TreeRemover(Session& session, const Store& store, FlagJournal& flags, MayUnlink may_unlink);
+  ~TreeRemover();
+  TreeRemover(const TreeRemover&) = delete;
+  TreeRemover& operator=(const TreeRemover&) = delete;
+
+  /// Empties @p top and leaves it. @p prefix is what paths in messages begin with.
+  [[nodiscard]] catalog::Status run(Fd top, Progress& progress);
+  [[nodiscard]] std::uint64_t deleted() const noexcept { return deleted_.load(); }
+  [[nodiscard]] std::uint64_t left() const noexcept { return left_.load(); }
+
+ private:
+  struct Dir;
+  void begin(const std::shared_ptr<Dir>& dir);
+  void list(const std::shared_ptr<Dir>& dir, const SharedFd& fd);
+  void remove(Dir& dir, const Fd& fd, const std::string& name);
+  void end(const std::shared_ptr<Dir>& dir);
+  void leave(const std::string& path, std::string_view operation, std::error_code cause,
+             std::string_view reason);
+
+  Session* session_;
+  const Store* store_;
+  FlagJournal* flags_;
+  MayUnlink may_unlink_;
+  Progress* progress_ = nullptr;
+  Pool pool_;
+  std::atomic<std::uint64_t> deleted_{0};
+  std::atomic<std::uint64_t> left_{0};
+};
+
+}  // namespace holdfast::core

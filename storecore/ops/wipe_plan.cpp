@@ -1,0 +1,211 @@
+#include "storecore/ops/wipe_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <utility>
+
+#include "catalog/codec.hpp"
+#include "catalog/name.hpp"
+#include "storecore/ops/capture_walk.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/store/journal.hpp"
+#include "storecore/store/layout.hpp"
+
+namespace holdfast::core {
+
+using catalog::failed;
+using catalog::Fault;
+using catalog::Result;
+using catalog::Status;
+
+namespace {
+
+bool is_below(std::string_view path, std::string_view top) {
+  return path.size() > top.size() && path.starts_with(top) &&
+         (top.empty() || path[top.size()] == '/');
+}
+
+std::string plan_name(std::uint32_t number) { return fmt::format("wipe-{}", number); }
+
+class Planner {
+ public:
+  Planner(const Store& store, std::set<std::string> stays)
+      : store_(&store), stays_(std::move(stays)) {}
+  [[nodiscard]] Status visit(const std::string& path, const Fd& dir);
+  [[nodiscard]] WipePlan take() { return std::move(plan_); }
+
+ private:
+  [[nodiscard]] bool leads_to_stay(const std::string& path) const {
+    const auto at = stays_.lower_bound(path + "/");
+    return at != stays_.end() && is_below(*at, path);
+  }
+  [[nodiscard]] Status name(const std::string& path, const Fd& dir, const std::string& name);
+
+  const Store* store_;
+  std::set<std::string> stays_;
+  WipePlan plan_;
+};
+
+Status Planner::name(const std::string& path, const Fd& dir, const std::string& name) {
+  const std::string full = catalog::join_path(path, name);
+  const auto stat = stat_at(dir, name);
+  if (!stat) return stat.error().value() == ENOENT ? Status{} : failed("statx", full, stat.error());
+  if (stat->same_inode(store_->store_stat())) return {};
+  const bool border = !stat->same_volume(store_->root_stat()) || stat->is_mount_root();
+  const bool found = path.empty() && name == "lost+found" && stat->is_directory() && stat->uid == 0;
+  if (border || found || stays_.contains(full)) {
+    plan_.stays.push_back({.path = full, .inode = stat->inode});
+    return {};
+  }
+  if (!stat->is_directory() || !leads_to_stay(full)) {
+    plan_.moves.push_back({.path = full, .inode = stat->inode});
+    return {};
+  }
+  const auto below = open_dir_at(dir, name.c_str());
+  if (!below) return failed("openat", full, below.error());
+  return visit(full, *below);
+}
+
+Status Planner::visit(const std::string& path, const Fd& dir) {
+  auto record = read_directory_record(dir.get());
+  if (!record) return failed("statx", path, record.error());
+  plan_.splits.push_back(
+      {.path = path, .inode = catalog::raw(record->inode), .record = std::move(*record)});
+  DirReader listing;
+  std::vector<std::string> names;
+  while (true) {
+    const auto more = listing.fill(dir.get());
+    if (!more) return failed("getdents64", path, more.error());
+    if (!*more) break;
+    Dirent dirent;
+    while (listing.next(dirent)) names.emplace_back(dirent.view());
+  }
+  for (const std::string& entry : names) {
+    if (auto status = name(path, dir, entry); !status) return status;
+  }
+  return {};
+}
+
+/// "move INODE BASE64(PATH)", "stay ...", "split INODE BASE64(PATH) BASE64(RECORD)".
+std::string line_of(std::string_view word, const WipePlan::Item& item) {
+  return fmt::format("{} {} {}", word, item.inode, catalog::to_base64(item.path));
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  while (true) {
+    const std::size_t blank = line.find(' ');
+    words.push_back(line.substr(0, blank));
+    if (blank == std::string_view::npos) return words;
+    line.remove_prefix(blank + 1);
+  }
+}
+
+bool parse_into(std::string_view line, WipePlan& plan) {
+  const auto words = words_of(line);
+  if (words.size() < 3) return false;
+  WipePlan::Item item;
+  const auto [end, error] =
+      std::from_chars(words[1].data(), words[1].data() + words[1].size(), item.inode);
+  if (error != std::errc{} || end != words[1].data() + words[1].size()) return false;
+  auto path = catalog::from_base64(words[2]);
+  if (!path || !catalog::split_path(*path)) return false;
+  item.path = std::move(*path);
+  if (words[0] == "move" && words.size() == 3 && !item.path.empty()) {
+    plan.moves.push_back(std::move(item));
+    return true;
+  }
+  if (words[0] == "stay" && words.size() == 3 && !item.path.empty()) {
+    plan.stays.push_back(std::move(item));
+    return true;
+  }
+  if (words[0] != "split" || words.size() != 4) return false;
+  const auto bytes = catalog::from_base64(words[3]);
+  if (!bytes) return false;
+  auto row = catalog::decode_directory(catalog::kRootDir, *bytes);
+  if (!row) return false;
+  plan.splits.push_back(
+      {.path = std::move(item.path), .inode = item.inode, .record = std::move(row->record)});
+  return true;
+}
+
+}  // namespace
+
+bool WipePlan::stays_there(std::string_view path) const {
+  return std::ranges::any_of(
+      stays, [&](const Item& stay) { return path == stay.path || is_below(path, stay.path); });
+}
+
+bool WipePlan::is_split(std::string_view path) const {
+  return std::ranges::any_of(splits, [&](const Split& split) { return path == split.path; });
+}
+
+Result<WipePlan> make_wipe_plan(const Store& store, const std::set<std::string>& keep,
+                                const std::vector<std::string>& borders) {
+  std::set<std::string> stays = keep;
+  stays.insert(borders.begin(), borders.end());
+  Planner planner(store, std::move(stays));
+  auto root = open_dir_at(store.root(), ".");
+  if (!root) return failed("openat", store.place().root, root.error());
+  if (auto status = planner.visit("", *root); !status) return std::unexpected(status.error());
+  return planner.take();
+}
+
+Status save_wipe_plan(const Store& store, std::uint32_t number, const WipePlan& plan) {
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  auto journal = Journal::open(*dir, plan_name(number).c_str());
+  if (!journal) return std::unexpected(journal.error());
+  if (auto cleared = journal->clear(); !cleared) return cleared;
+  std::vector<std::string> lines;
+  for (const WipePlan::Split& split : plan.splits) {
+    const catalog::Directory row{
+        .id = catalog::kRootDir, .parent = catalog::kNoDir, .name = {}, .record = split.record};
+    lines.push_back(fmt::format("split {} {} {}", split.inode, catalog::to_base64(split.path),
+                                catalog::to_base64(catalog::encode(row))));
+  }
+  for (const WipePlan::Item& item : plan.stays) lines.push_back(line_of("stay", item));
+  for (const WipePlan::Item& item : plan.moves) lines.push_back(line_of("move", item));
+  lines.push_back(fmt::format("end {}", lines.size()));
+  return journal->append_all(lines);
+}
+
+Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  WipePlan plan;
+  bool ended = false;
+  const auto damaged = [&] {
+    return catalog::fail(Fault::kCatalogBad, plan_name(number), "the wipe plan is damaged");
+  };
+  const auto read =
+      Journal::read(*dir, plan_name(number).c_str(), [&](std::string_view line) -> Status {
+        const std::size_t lines = plan.moves.size() + plan.splits.size() + plan.stays.size();
+        if (line == fmt::format("end {}", lines)) {
+          ended = true;
+          return {};
+        }
+        if (ended || !parse_into(line, plan)) return damaged();
+        return {};
+      });
+  if (!read) return std::unexpected(read.error());
+  if (!ended) return damaged();
+  return plan;
+}
+
+catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path) {
+  const auto components = catalog::split_path(path);
+  if (!components || components->empty()) return catalog::sys_error(EINVAL);
+  return open_dir_below(top, std::span(*components).first(components->size() - 1));
+}
+
+std::string last_component(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "catalog/error.hpp"
+#include "catalog/records.hpp"
+#include "storecore/store/store.hpp"
+
+namespace holdfast::core {
+
+/// What one wipe moves, written durably before it begins. Whoever goes on later moves only this: an
+/// image that was put on meanwhile is not in it, and an inode number that is alive in aside/ cannot
+/// be anybody else's.
+struct WipePlan {
+  struct Item {
+    std::string path;  ///< relative to ROOT
+    std::uint64_t inode = 0;
+  };
+  /// A directory that stays because something in it does; ROOT (empty path) is the first.
+  struct Split {
+    std::string path;
+    std::uint64_t inode = 0;
+    catalog::DirectoryRecord record;  ///< as it was: rollback gives it back
+  };
+  std::vector<Item> moves;
+  std::vector<Split> splits;
+  std::vector<Item> stays;  ///< --keep paths, mount points, subvolumes, lost+found
+
+  /// True when @p path is one that stays or lies below one.
+  [[nodiscard]] bool stays_there(std::string_view path) const;
+  /// True when @p path is a split directory.
+  [[nodiscard]] bool is_split(std::string_view path) const;
+};
+
+/// Looks at ROOT and decides. @p keep and @p borders are paths relative to ROOT, checked; nothing
+/// is changed.
+[[nodiscard]] catalog::Result<WipePlan> make_wipe_plan(const Store& store,
+                                                       const std::set<std::string>& keep,
+                                                       const std::vector<std::string>& borders);
+/// Durable when it returns.
+[[nodiscard]] catalog::Status save_wipe_plan(const Store& store, std::uint32_t number,
+                                             const WipePlan& plan);
+/// kCatalogBad when damaged or missing.
+[[nodiscard]] catalog::Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number);
+
+/// The directory that holds @p path's last component, below @p top.
+[[nodiscard]] catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path);
+/// The last component.
+[[nodiscard]] std::string last_component(std::string_view path);
+
+}  // namespace holdfast::core
