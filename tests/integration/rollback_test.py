@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""rollback gives back the whole ROOT, old system and unselected files included, inode by inode."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases  # noqa: E402
+import foreign  # noqa: E402
+import oracle  # noqa: E402
+import treegen  # noqa: E402
+
+ALL = ("home", "srv", "etc", "usr", "bin", "var", "root", "vmlinuz", ".hidden-at-top", "empty-old")
+
+
+@cases.on("ext4", "xfs", "btrfs", "tmpfs")
+class RollbackMixin:
+    def setUp(self):
+        super().setUp()
+        self.root = self.system(options="noatime")
+        treegen.build_everything(os.path.join(self.root, "home", "everything"))
+        self.said = foreign.testimony(self.root, ALL)
+        self.before = self.record(self.root)
+        self.capture(self.root)
+
+    def assert_rolled_back(self):
+        result = self.holdfast("rollback", self.root, "--yes").summary
+        self.assertEqual(result["state"], "sealed")
+        self.assert_nothing_moved(self.before, self.root, ("nlink",))
+        self.assertNotIn(cases.MARKER, os.listdir(self.root))
+        self.holdfast("verify", self.root)
+        self.holdfast("discard", self.root, "--yes")
+        # Without the store's names even the link counts are as before.
+        self.assert_nothing_moved(self.before, self.root, ())
+        self.assertEqual(foreign.differences(self.said, foreign.testimony(self.root, ALL)), [])
+
+    def test_after_wipe(self):
+        self.wipe(self.root)
+        self.assert_rolled_back()
+
+    def test_after_a_half_applied_image(self):
+        self.wipe(self.root)
+        treegen.build_image(self.root)
+        self.assert_rolled_back()
+
+    def test_after_a_restore_by_link(self):
+        self.wipe(self.root)
+        treegen.build_image(self.root)
+        self.restore(self.root, expect=(0, 3))
+        self.assert_rolled_back()
+
+    def test_the_failed_image_is_kept_until_discard(self):
+        self.wipe(self.root)
+        treegen.build_image(self.root)
+        image = oracle.below(self.record(self.root), *treegen.IMAGE_ONLY)
+        self.holdfast("rollback", self.root, "--yes")
+        failed = self.store_path(self.root, "failed")
+        numbers = os.listdir(failed)
+        self.assertEqual(len(numbers), 1)
+        kept = oracle.below(oracle.record(os.path.join(failed, numbers[0])), *treegen.IMAGE_ONLY)
+        self.assert_same(image, kept, ("nlink", "atime"))
+
+    def test_wipe_and_rollback_again(self):
+        for _ in range(2):
+            self.wipe(self.root)
+            treegen.build_image(self.root)
+            self.holdfast("rollback", self.root, "--yes")
+            self.assert_nothing_moved(self.before, self.root, ("nlink",))
+        self.wipe(self.root)
+        self.restore(self.root)
+        self.assert_selected_same(self.before, self.root)
+
+    def test_run_again_has_nothing_to_do(self):
+        self.wipe(self.root)
+        self.holdfast("rollback", self.root, "--yes")
+        self.holdfast("rollback", self.root, "--yes", expect=(0, 5))
+        self.assert_nothing_moved(self.before, self.root, ("nlink",))
+
+
+if __name__ == "__main__":
+    cases.main()
