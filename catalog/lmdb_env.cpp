@@ -31,6 +31,9 @@
 namespace holdfast::catalog {
 namespace {
 
+/// One snapshot a worker, and the command line allows 256 of those; LMDB's own default is 126.
+constexpr unsigned kMaxReaders = 512;
+
 constexpr const char* kDataFile = "data.mdb";
 constexpr const char* kLockFile = "lock.mdb";
 constexpr std::size_t kLeastMap = std::size_t{1} << 30;
@@ -137,6 +140,7 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
   auto impl = std::make_unique<Env::Impl>(env);
   mdb_env_set_assert(env, on_lmdb_assertion);
   mdb_env_set_maxdbs(env, kTables);
+  mdb_env_set_maxreaders(env, kMaxReaders);
   if (const int code = mdb_env_set_mapsize(env, bytes); code != 0) {
     return mdb_failed("mdb_env_set_mapsize", code);
   }

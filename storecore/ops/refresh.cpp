@@ -141,9 +141,8 @@ Status Refresh::walk_source(RefreshSource& source, Progress& progress) {
   next_dir_ = std::max(next_dir_, walk.next_dir());
   Counts& counts = session_->report().counts;
   counts.add(Count::kLinked, walk.counts().linked.load());
-  if (walk.counts().reflinked.load() != 0)
-    counts.add(Count::kReflinked, walk.counts().reflinked.load());
-  if (walk.counts().copied.load() != 0) counts.add(Count::kCopied, walk.counts().copied.load());
+  counts.add(Count::kReflinked, walk.counts().reflinked.load());
+  counts.add(Count::kCopied, walk.counts().copied.load());
   return {};
 }
 

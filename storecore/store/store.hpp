@@ -68,6 +68,10 @@ class Store {
   /// Sets the state and writes the record durably.
   [[nodiscard]] catalog::Status enter(StoreState state);
 
+  /// Gives the lock back early: discard, before it removes the lock file (ntfs-3g keeps the name of
+  /// an open file).
+  void release_lock() noexcept { lock_.reset(); }
+
   /// Opens a directory of the store (layout.hpp), making it 0700 when missing and @p make.
   [[nodiscard]] catalog::Result<Fd> subdir(const char* name, bool make = false) const;
   /// The mirror as top of a walk.
