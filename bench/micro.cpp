@@ -2,10 +2,8 @@
 // first. Times on shared machines mean little; compare two builds on one machine, in one run, by
 // their ratio.
 //
-//   holdfast_micro --benchmark_filter=Catalog
+//   holdfast_micro --benchmark_filter=catalog
 #include <benchmark/benchmark.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
@@ -14,14 +12,14 @@
 #include <cstdlib>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "catalog/batch.hpp"
 #include "catalog/codec.hpp"
 #include "catalog/digest.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
 #include "catalog/manifest.hpp"
-#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
 #include "catalog/writer.hpp"
 #include "storecore/hash/hash_file.hpp"
@@ -36,6 +34,9 @@ namespace {
 namespace fs = boost::filesystem;
 using holdfast::catalog::Entry;
 using holdfast::catalog::Table;
+
+constexpr std::uint64_t kRows = 20'000;
+constexpr int kFiles = 1000;
 
 /// A directory of its own, removed at the end.
 class Scratch {
@@ -78,7 +79,7 @@ void make_file(const holdfast::core::Fd& dir, const std::string& name, std::size
   if (!fd || !holdfast::core::write_all(fd->get(), std::string(bytes, 'x'))) std::abort();
 }
 
-void EncodeDecodeEntry(benchmark::State& state) {
+void encode_decode_entry(benchmark::State& state) {
   const Entry entry = sample_entry(7);
   const std::string key = holdfast::catalog::entry_key(holdfast::catalog::DirId{9}, entry.name);
   if (holdfast::catalog::decode_entry(key, holdfast::catalog::encode(entry))->inode !=
@@ -91,9 +92,9 @@ void EncodeDecodeEntry(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(EncodeDecodeEntry);
+BENCHMARK(encode_decode_entry);
 
-void ManifestLine(benchmark::State& state) {
+void manifest_line_of_a_file(benchmark::State& state) {
   const Entry entry = sample_entry(7);
   const std::string path = "home/someone/documents/" + entry.name;
   if (!holdfast::catalog::parse_manifest_line(
@@ -104,11 +105,10 @@ void ManifestLine(benchmark::State& state) {
     benchmark::DoNotOptimize(holdfast::catalog::manifest_line(path, entry.inode, false));
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(ManifestLine);
+BENCHMARK(manifest_line_of_a_file);
 
 /// Rows as the link phase writes them: directory after directory, nearly in key order.
-void CatalogPut(benchmark::State& state) {
-  constexpr std::uint64_t kRows = 20'000;
+void catalog_put(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
     {
@@ -133,9 +133,9 @@ void CatalogPut(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kRows));
 }
-BENCHMARK(CatalogPut)->Unit(benchmark::kMillisecond);
+BENCHMARK(catalog_put)->Unit(benchmark::kMillisecond);
 
-void HashFile(benchmark::State& state) {
+void hash_file(benchmark::State& state) {
   const Scratch scratch;
   const auto dir = scratch.open();
   const auto bytes = static_cast<std::size_t>(state.range(0));
@@ -149,11 +149,10 @@ void HashFile(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * state.range(0));
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(HashFile)->Arg(1 << 12)->Arg(1 << 16)->Arg(1 << 24);
+BENCHMARK(hash_file)->Arg(1 << 12)->Arg(1 << 16)->Arg(1 << 24);
 
 /// One directory read and each name looked at: the bound for a second capture.
-void ListAndStat(benchmark::State& state) {
-  constexpr int kFiles = 1000;
+void list_and_stat(benchmark::State& state) {
   const Scratch scratch;
   const auto dir = scratch.open();
   for (int i = 0; i < kFiles; ++i) make_file(dir, "file-" + std::to_string(i), 1);
@@ -169,10 +168,9 @@ void ListAndStat(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kFiles);
 }
-BENCHMARK(ListAndStat);
+BENCHMARK(list_and_stat);
 
-void LinkIntoMirror(benchmark::State& state) {
-  constexpr int kFiles = 1000;
+void link_into_mirror(benchmark::State& state) {
   const Scratch scratch;
   const auto dir = scratch.open();
   (void)holdfast::core::mkdir_at(dir, "from", 0700);
@@ -196,9 +194,9 @@ void LinkIntoMirror(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kFiles);
 }
-BENCHMARK(LinkIntoMirror)->Iterations(50);
+BENCHMARK(link_into_mirror)->Iterations(50);
 
-void JudgePath(benchmark::State& state) {
+void judge_path(benchmark::State& state) {
   using holdfast::core::Selection;
   const auto selection = Selection::compile({.everything = false,
                                              .include = {"home", "srv/*/data", "**/keep"},
@@ -211,6 +209,6 @@ void JudgePath(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(selection->judge(home, "letter.txt", false));
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(JudgePath);
+BENCHMARK(judge_path);
 
 }  // namespace

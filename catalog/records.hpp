@@ -118,7 +118,7 @@ struct Entry {
   Kind kind = Kind::kInline;
   std::string name;   ///< one component, raw bytes
   DirId directory{};  ///< kDirectory
-  InodeNo group{};    ///< kGrouped: key into the `inodes` table (the source inode)
+  InodeNo group{};    ///< kGrouped: key into the `inodes` table (the held inode)
   InodeRecord inode;  ///< kInline; for kGrouped the reader fills it in
 };
 

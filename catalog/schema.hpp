@@ -45,9 +45,9 @@ inline constexpr std::string_view kFormat = "format";         // decimal kFormat
 inline constexpr std::string_view kCaptureId = "capture_id";  // UUID, lower case
 inline constexpr std::string_view kCreatedBy = "created_by";  // "holdfast 0.1.0"
 inline constexpr std::string_view kIdentity = "identity";     // see docs/format.md
-inline constexpr std::string_view kSelection = "selection";  // JSON
-inline constexpr std::string_view kLabels = "labels";        // JSON object of strings
-inline constexpr std::string_view kNextDir = "next_dir";     // decimal; ids below it were given out
+inline constexpr std::string_view kSelection = "selection";   // JSON
+inline constexpr std::string_view kLabels = "labels";         // JSON object of strings
+inline constexpr std::string_view kNextDir = "next_dir";  // decimal; ids below it were given out
 }  // namespace meta
 
 }  // namespace holdfast::catalog

@@ -37,7 +37,7 @@ title "build"
 (cd "$repository" && cmake --preset release -Wno-dev >/dev/null &&
   cmake --build --preset release -j "${JOBS:-$(nproc)}" --target holdfast | tail -n 1)
 holdfast=$repository/build/release/cli/holdfast
-work=$(mktemp -d)
+work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-demo-XXXXXX")
 root=$work/target
 mounted=false
 clean_up() {
@@ -76,7 +76,7 @@ on_given_directory() {
   python3 -B "$oracle" record "$given" --exclude .holdfast --exclude lost+found \
     --exclude HOLDFAST-DO-NOT-FORMAT.txt >"$work/after.json"
   show python3 -B "$oracle" compare "$work/before.json" "$work/after.json" \
-    --ignore nlink --ignore inode --ignore btime --ignore atime
+    --ignore nlink --ignore inode --ignore btime --ignore atime --ignore-type socket
   title "the store is still there: holdfast discard --yes $given removes it"
 }
 
@@ -113,9 +113,10 @@ PYTHON
 
 equal_to_the_copy() {
   local differences
-  differences=$(rsync -naHAXicR --delete "$work/copy/./home" "$work/copy/./srv/data" "$root/")
-  printf '$ rsync -naHAXicR --delete COPY/./home COPY/./srv/data TARGET/\n%s' "$differences"
+  differences=$(rsync -naHAXicR --no-implied-dirs --delete "$work/copy/./home" "$work/copy/./srv/data" "$root/")
+  echo "\$ rsync -naHAXicR --no-implied-dirs --delete COPY/./home COPY/./srv/data TARGET/"
   if [[ -n $differences ]]; then
+    printf '%s\n' "$differences"
     echo "demo: FAILED: the restored files differ from the copy" >&2
     exit 1
   fi

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The long ones: a million files, and clang-tidy on every source. tests/run.sh has all the others.
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tests/setup.sh check
 reports=build/reports-nightly

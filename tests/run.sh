@@ -9,6 +9,7 @@
 # The long tests (label slow) are in tests/nightly.sh. The last line is "N passed, N failed, N skipped".
 # JOBS=N: how much at once, by default one a processor. CI=true: a skipped test is a failed one.
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 quick=false tidy=changed setup=true

@@ -3,9 +3,15 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <span>
 
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 
 namespace holdfast::core {
 

@@ -4,21 +4,36 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "catalog/codec.hpp"
 #include "catalog/digest.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "catalog/schema.hpp"
+#include "catalog/writer.hpp"
 #include "storecore/hash/hash_file.hpp"
 #include "storecore/hash/window.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/run/pool.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -37,6 +52,8 @@ using catalog::Table;
 namespace {
 
 constexpr unsigned kDefaultReaders = 16;
+/// So many files of a window are taken at once by one reader.
+constexpr std::size_t kTake = 16;
 /// A writer's lease answers EAGAIN until it is broken; the kernel gives the holder up to 45 s by
 /// default.
 constexpr int kLeaseTries = 20;
@@ -205,7 +222,6 @@ void Pass::settle_window(std::vector<WindowItem>& window) {
   };
   std::atomic<std::size_t> next{0};
   const unsigned readers = reader_threads(*context_);
-  constexpr std::size_t kTake = 16;
   parallel_for(readers, readers, [&](std::size_t) {
     FileHasher hasher;
     while (!errors_.failed() && !context_->stopped()) {
@@ -224,7 +240,7 @@ Status Pass::write_window(const std::vector<WindowItem>& window, catalog::Writer
     if (item.record.hash_state == HashState::kPending) continue;  // a later name of a group
     Status put;
     if (item.grouped) {
-      put = writer.put(Table::kInodes, catalog::inode_key(item.record.source_inode),
+      put = writer.put(Table::kInodes, catalog::inode_key(item.record.held_inode),
                        catalog::encode(item.record));
     } else {
       Entry entry;

@@ -1,8 +1,16 @@
 #include "storecore/hash/mirror_dirs.hpp"
 
+#include <cstddef>
+#include <expected>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/reader.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -1,9 +1,18 @@
 #include "storecore/hash/window.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <expected>
+#include <functional>
+#include <memory>
 #include <utility>
+#include <vector>
 
+#include "catalog/ids.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -6,10 +6,16 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -9,13 +9,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <expected>
 #include <span>
-#include <utility>
+#include <string_view>
 #include <vector>
 
+#include "catalog/digest.hpp"
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 
 namespace holdfast::core {
 

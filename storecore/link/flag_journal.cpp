@@ -1,6 +1,5 @@
 #include "storecore/link/flag_journal.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <unistd.h>
@@ -8,13 +7,26 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/store/journal.hpp"
 #include "storecore/store/layout.hpp"
 
 namespace holdfast::core {

@@ -3,10 +3,20 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
+#include "catalog/error.hpp"
+#include "catalog/records.hpp"
 #include "storecore/link/copy_file.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 
 namespace holdfast::core {
 

@@ -2,17 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "catalog/codec.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "catalog/writer.hpp"
 #include "storecore/ops/capture_walk.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -99,9 +110,9 @@ Status Adoption::name(const Level& level, const Fd& dir, const std::string& name
   if (!known) return std::unexpected(known.error());
   const auto stat = stat_at(dir, name);
   if (!stat) return catalog::failed("statx", level.node->path_of(name), stat.error());
-  if (*known) {
-    if ((*known)->kind == Entry::Kind::kDirectory && stat->is_directory())
-      todo_.push_back({.node = DirNode::child(level.node, name), .id = (*known)->directory});
+  if (const auto& entry = *known; entry.has_value()) {
+    if (entry->kind == Entry::Kind::kDirectory && stat->is_directory())
+      todo_.push_back({.node = DirNode::child(level.node, name), .id = entry->directory});
     return {};
   }
   session_->note(fmt::format("adopted {}", level.node->path_of(name)));

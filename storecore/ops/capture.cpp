@@ -3,24 +3,41 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/gaps.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/refresh.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/survey.hpp"
 #include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/identity.hpp"
 #include "storecore/os/mounts.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/catalog_file.hpp"
-#include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -189,8 +206,9 @@ Result<std::uint64_t> CaptureVolume::would_leave(const SelectionSpec& wanted) co
           path = std::move(*found);
           last = parent;
         }
-        if (entry.kind != catalog::Entry::Kind::kDirectory &&
-            !selects_path(*selection, catalog::join_path(path, entry.name)))
+        const bool is_directory = entry.kind == catalog::Entry::Kind::kDirectory;
+        if (judge_path(*selection, catalog::join_path(path, entry.name), is_directory) ==
+            Selection::Verdict::kUnselected)
           ++leaving;
         return true;
       });
@@ -387,7 +405,7 @@ std::vector<Added> further_volumes(const std::string& root,
 RunReport capture(const Targets& targets, const CaptureOptions& options,
                   const RunContext& context) {
   RunReport run;
-  std::vector<std::unique_ptr<CaptureVolume>> volumes(targets.roots.size());
+  std::vector<std::unique_ptr<CaptureVolume>> volumes;
   std::vector<std::unique_ptr<CaptureOptions>> kept_options;
   std::mutex mutex;
   const std::string id = shared_capture_id(targets);
@@ -402,10 +420,10 @@ RunReport capture(const Targets& targets, const CaptureOptions& options,
                              return report;
                            });
   };
-  volumes.clear();
   run = capture_all(targets, options, volumes);
   if (options.all_volumes && !context.stopped()) {
     std::vector<std::string> done;
+    done.reserve(run.volumes.size());
     for (const VolumeReport& volume : run.volumes) done.push_back(volume.root);
     // Volumes below volumes: each round looks below what the last one found.
     std::vector<std::pair<std::string, std::vector<CaptureWalk::Border>>> todo;

@@ -6,18 +6,44 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
+#include "catalog/batch.hpp"
 #include "catalog/codec.hpp"
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/link/attic.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_dir.hpp"
+#include "storecore/ops/catalog_feed.hpp"
 #include "storecore/ops/erase_rows.hpp"
 #include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -418,8 +444,9 @@ void CaptureWalk::record(CaptureDir& dir, const std::string& name, const HoldRes
       if (!first) row.ctime = seen->second = std::min(seen->second, row.ctime);
     }
     entry.kind = Entry::Kind::kGrouped;
-    entry.group = row.source_inode;
-    batch.put(Table::kInodes, catalog::inode_key(row.source_inode), catalog::encode(row));
+    // What is held names the group: names that are links and names of a copy are two groups.
+    entry.group = row.held_inode;
+    batch.put(Table::kInodes, catalog::inode_key(row.held_inode), catalog::encode(row));
   } else {
     entry.kind = Entry::Kind::kInline;
     entry.inode = row;

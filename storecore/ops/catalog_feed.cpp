@@ -2,10 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <mutex>
 #include <utility>
 
+#include "catalog/batch.hpp"
 #include "catalog/digest.hpp"
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/schema.hpp"
+#include "storecore/run/first_error.hpp"
 
 namespace holdfast::core {
 

@@ -2,9 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "catalog/records.hpp"
 #include "storecore/link/copy_file.hpp"
+#include "storecore/ops/operations.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 
 namespace holdfast::core {
 
@@ -20,7 +28,8 @@ bool same_symlink(DirFd mirror, const char* name, DirFd dest, const char* dest_n
   return wanted && found && *wanted == *found;
 }
 
-bool same_file_content(DirFd mirror, const char* name, DirFd dest, const char* dest_name, const Stat& existing) {
+bool same_file_content(DirFd mirror, const char* name, DirFd dest, const char* dest_name,
+                       const Stat& existing) {
   const auto wanted = open_file_at(mirror, name);
   const auto found = open_file_at(dest, dest_name);
   if (!wanted || !found) return false;
@@ -39,7 +48,8 @@ bool same_file_content(DirFd mirror, const char* name, DirFd dest, const char* d
 ConflictVerdict judge_conflict(const Claim& claim, const Stat& existing, ConflictPolicy policy) {
   using Answer = ConflictAnswer;
   if (claim.type == FileType::kDirectory) {
-    if (existing.is_symlink()) return {Answer::kUndecided, "a symlink stands where a directory was captured"};
+    if (existing.is_symlink())
+      return {Answer::kUndecided, "a symlink stands where a directory was captured"};
     if (!claim.wanted) return {Answer::kUndecided, "what stands on the way is no directory"};
   } else if (claim.type == FileType::kSymlink && existing.is_directory()) {
     return {Answer::kUndecided, "a directory stands where a symlink was captured"};
@@ -59,14 +69,16 @@ ConflictVerdict judge_conflict(const Claim& claim, const Stat& existing, Conflic
   return {Answer::kUndecided, "something else has its place"};
 }
 
-bool is_same_entry(DirFd mirror, const char* name, const Stat& held, DirFd dest, const char* dest_name,
-                   const Stat& existing) {
-  if (held.type_bits != existing.type_bits || held.uid != existing.uid || held.gid != existing.gid ||
-      held.mode != existing.mode || held.rdev != existing.rdev || held.mtime != existing.mtime)
+bool is_same_entry(DirFd mirror, const char* name, const Stat& held, DirFd dest,
+                   const char* dest_name, const Stat& existing) {
+  if (held.type_bits != existing.type_bits || held.uid != existing.uid ||
+      held.gid != existing.gid || held.mode != existing.mode || held.rdev != existing.rdev ||
+      held.mtime != existing.mtime)
     return false;
   if (held.is_symlink() && !same_symlink(mirror, name, dest, dest_name)) return false;
   if (held.is_regular()) {
-    if (held.size != existing.size || !same_file_content(mirror, name, dest, dest_name, existing)) return false;
+    if (held.size != existing.size || !same_file_content(mirror, name, dest, dest_name, existing))
+      return false;
   }
   const auto wanted = read_xattrs_at(mirror, name);
   const auto found = read_xattrs_at(dest, dest_name);

@@ -31,13 +31,15 @@ struct ConflictVerdict {
   std::string_view reason;  ///< of kUndecided
 };
 
-/// Pure. Some things are displaced under no policy: a symlink where a directory was captured leads to where the new system
-/// keeps that directory (`bin -> usr/bin`), and so does a directory where a symlink was captured; putting either away leaves
-/// a system that does not boot. What is only on the way to something wanted has no claim at all.
-[[nodiscard]] ConflictVerdict judge_conflict(const Claim& claim, const Stat& existing, ConflictPolicy policy);
+/// Pure. Some things are displaced under no policy: a symlink where a directory was captured leads
+/// to where the new system keeps that directory (`bin -> usr/bin`), and so does a directory where a
+/// symlink was captured; putting either away leaves a system that does not boot. What is only on
+/// the way to something wanted has no claim at all.
+[[nodiscard]] ConflictVerdict judge_conflict(const Claim& claim, const Stat& existing,
+                                             ConflictPolicy policy);
 
-/// Same type, bytes (symlinks: target), owner, mode, mtime, xattrs and flags. @p held is the mirror's inode.
-/// An existing entry that cannot be read is not the same.
+/// Same type, bytes (symlinks: target), owner, mode, mtime, xattrs and flags. @p held is the
+/// mirror's inode. An existing entry that cannot be read is not the same.
 [[nodiscard]] bool is_same_entry(DirFd mirror, const char* name, const Stat& held, DirFd dest,
                                  const char* dest_name, const Stat& existing);
 

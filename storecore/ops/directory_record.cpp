@@ -1,17 +1,21 @@
 // How directories' own metadata is read and given back. Directories cannot be linked, so this is
 // the only metadata that lives by being written down.
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
 #include <cerrno>
-#include <string_view>
+#include <cstdint>
+#include <expected>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/records.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/layout.hpp"
 
 namespace holdfast::core {

@@ -5,23 +5,33 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/only_names.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/tree_remover.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -111,9 +121,10 @@ Status DiscardVolume::check() {
   if (reasons.empty()) return {};
   std::string text;
   for (const Reason& reason : reasons) text += (text.empty() ? "" : "; ") + reason.text;
-  return catalog::refused(
-      reasons.front().code, place_.root, text,
-      reasons.front().code == "displaced-files" ? "" : "restore them, or --lose-files");
+  return catalog::refused(reasons.front().code, place_.root, text,
+                          reasons.front().code == "displaced-files"
+                              ? "look at them, then --lose-displaced"
+                              : "restore them, or --lose-files");
 }
 
 Status DiscardVolume::remove_files() {

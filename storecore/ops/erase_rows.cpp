@@ -2,7 +2,13 @@
 
 #include <vector>
 
+#include "catalog/batch.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/run/first_error.hpp"
 
 namespace holdfast::core {
 

@@ -17,6 +17,7 @@
 #include "storecore/ops/catalog_walk.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/listed.hpp"
+#include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
@@ -60,14 +61,12 @@ class SameContent {
   SameContent(const Store& store, const Sample& sample) : store_(&store), sample_(&sample) {}
 
   [[nodiscard]] Status open() {
-    auto budget = std::make_shared<FdBudget>(FdBudget::default_size());
-    auto tree = store_->tree(budget);
+    auto tree = store_->tree(std::make_shared<FdBudget>(FdBudget::default_size()));
     if (!tree) return std::unexpected(tree.error());
-    places_.emplace_back(std::move(*tree));
-    if (!store_->record().moved_out) return {};
-    auto root = open_at(store_->root(), ".", O_RDONLY | O_DIRECTORY);
-    if (!root) return catalog::failed("openat", store_->place().root, root.error());
-    places_.emplace_back(DirNode::root(std::move(*root), std::move(budget)));
+    dirs_.emplace(std::move(*tree));
+    auto moved = MovedPlaces::load(*store_);
+    if (!moved) return std::unexpected(moved.error());
+    moved_ = std::move(*moved);
     return {};
   }
 
@@ -77,32 +76,38 @@ class SameContent {
     const std::uint64_t inode = catalog::raw(entry.inode.held_inode);
     if (const auto known = groups_.find(inode); grouped && known != groups_.end())
       return known->second;
-    for (MirrorDirs& place : places_) {
-      place.trim(kKeptDirs);
-      const auto dir = place.find(reader, parent);
-      if (!dir) return std::unexpected(dir.error());
-      const auto same = compare(**dir, entry);
-      if (!same) continue;  // not there: perhaps at the other place
-      if (grouped) groups_.emplace(inode, *same);
-      return *same;
+    dirs_->trim(kKeptDirs);
+    const auto dir = dirs_->find(reader, parent);
+    if (!dir) return std::unexpected(dir.error());
+    auto same = compare_in_mirror(**dir, entry);
+    if (!same && moved_) {
+      const auto place = moved_->find((*dir)->path_of(entry.name), entry.inode);
+      if (place) same = compare(*place->dir, place->name, entry);
     }
-    return false;
+    if (same && grouped) groups_.emplace(inode, *same);
+    return same.value_or(false);
   }
 
  private:
   static constexpr std::size_t kKeptDirs = 16'384;
 
-  /// nullopt: the held file is not at this place, or cannot be read. verify says why.
-  [[nodiscard]] std::optional<bool> compare(DirNode& dir, const Entry& entry) const {
+  [[nodiscard]] std::optional<bool> compare_in_mirror(DirNode& dir, const Entry& entry) const {
     const auto fd = dir.open();
     if (!fd) return std::nullopt;
+    const auto same = compare(**fd, entry.name, entry);
+    dir.relax();
+    return same;
+  }
+
+  /// nullopt: the held file is not at this place, or cannot be read. verify says why.
+  [[nodiscard]] std::optional<bool> compare(DirFd dir, const std::string& name,
+                                            const Entry& entry) const {
     const auto is_held = [&](const catalog::SysResult<Stat>& stat) {
       return stat && stat->is_regular() && stat->inode == catalog::raw(entry.inode.held_inode) &&
              stat->device == store_->store_stat().device;
     };
-    if (!is_held(stat_at(**fd, entry.name))) return std::nullopt;
-    const auto file = open_file_at(**fd, entry.name.c_str());
-    dir.relax();
+    if (!is_held(stat_at(dir, name))) return std::nullopt;
+    const auto file = open_file_at(dir, name.c_str());
     if (!file) return std::nullopt;
     const auto stat = stat_fd(file->get());
     if (!is_held(stat)) return std::nullopt;
@@ -114,7 +119,8 @@ class SameContent {
 
   const Store* store_;
   const Sample* sample_;
-  std::vector<MirrorDirs> places_;  ///< the mirror, and ROOT when restore moved names out
+  std::optional<MirrorDirs> dirs_;
+  std::unique_ptr<MovedPlaces> moved_;  ///< null unless restore moved names out of the mirror
   std::unordered_map<std::uint64_t, bool>
       groups_;  ///< by held inode: names of one inode have one answer
 };

@@ -1,25 +1,36 @@
 #include "storecore/ops/gaps.hpp"
 
-#include <utility>
+#include <cstddef>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
 #include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "storecore/select/selection.hpp"
 
 namespace holdfast::core {
 
-bool selects_path(const Selection& selection, std::string_view path) {
+Selection::Verdict judge_path(const Selection& selection, std::string_view path,
+                              bool is_directory) {
+  using Verdict = Selection::Verdict;
   const auto components = catalog::split_path(path);
-  if (!components) return false;
-  if (components->empty()) return selection.root_verdict() == Selection::Verdict::kSelected;
+  if (!components) return Verdict::kUnselected;
+  if (components->empty()) return selection.root_verdict();
   Selection::State state = selection.root();
-  for (std::size_t i = 0; i < components->size(); ++i) {
-    const bool last = i + 1 == components->size();
-    const auto verdict = selection.judge(state, (*components)[i], true);
-    if (verdict == Selection::Verdict::kUnselected || last)
-      return verdict == Selection::Verdict::kSelected;
+  for (std::size_t i = 0; i + 1 < components->size(); ++i) {
+    if (selection.judge(state, (*components)[i], true) == Verdict::kUnselected)
+      return Verdict::kUnselected;
     state = selection.enter(state, (*components)[i]);
   }
-  return false;
+  return selection.judge(state, components->back(), is_directory);
+}
+
+bool selects_path(const Selection& selection, std::string_view path) {
+  return judge_path(selection, path, true) == Selection::Verdict::kSelected;
 }
 
 catalog::Result<Gaps> count_gaps(const catalog::Reader& reader,

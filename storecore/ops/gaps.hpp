@@ -11,7 +11,10 @@
 
 namespace holdfast::core {
 
-/// True when @p selection wants the path, asked component by component.
+/// What @p selection says of a path, asked component by component.
+[[nodiscard]] Selection::Verdict judge_path(const Selection& selection, std::string_view path,
+                                            bool is_directory);
+/// True when it wants the path, whatever is there.
 [[nodiscard]] bool selects_path(const Selection& selection, std::string_view path);
 
 struct Gaps {

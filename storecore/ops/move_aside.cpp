@@ -4,16 +4,30 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

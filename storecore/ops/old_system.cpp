@@ -4,23 +4,37 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/gaps.hpp"
 #include "storecore/ops/refresh.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/ops/tree_remover.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -29,6 +43,9 @@ using catalog::Result;
 using catalog::Status;
 
 namespace {
+
+/// Tells one check from another: a thread remembers directories for the check that it works for.
+std::atomic<std::uint64_t> next_check{1};
 
 /// Says of one name in aside/N whether it may go. Thread-safe.
 class HoldCheck {
@@ -41,7 +58,9 @@ class HoldCheck {
 
   [[nodiscard]] bool may_unlink(DirNode& dir, const std::string& name, const Stat& stat) {
     const std::string path = dir.path_of(name);
-    if (stat.is_socket() || !selects_path(selection_, path)) return true;
+    // Never a directory here: a pattern that takes directories only must not take it.
+    if (stat.is_socket() || judge_path(selection_, path, false) != Selection::Verdict::kSelected)
+      return true;
     if (held_by_link(dir, name, stat)) return true;
     return held_by_copy(path, stat) || selects_path(accepted_, path);
   }
@@ -83,8 +102,7 @@ class HoldCheck {
            record.size == stat.size && record.mtime == stat.mtime && file_type(stat) == record.type;
   }
 
-  static inline std::atomic<std::uint64_t> next_number_{1};
-  const std::uint64_t number_ = next_number_.fetch_add(1);
+  const std::uint64_t number_ = next_check.fetch_add(1);
   const Store* store_;
   Selection selection_;
   Selection accepted_;

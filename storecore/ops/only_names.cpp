@@ -4,18 +4,30 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -5,15 +5,23 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <utility>
 
-#include "storecore/os/at_calls.hpp"
+#include "catalog/error.hpp"
+#include "catalog/problem.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/os/attrs.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

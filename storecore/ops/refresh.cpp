@@ -4,22 +4,44 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <iterator>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "catalog/codec.hpp"
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/schema.hpp"
+#include "catalog/writer.hpp"
+#include "storecore/hash/hash_pass.hpp"
+#include "storecore/link/attic.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/adopt.hpp"
+#include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_feed.hpp"
 #include "storecore/ops/gaps.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/seal_pass.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/ops/vanish.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

@@ -1,5 +1,10 @@
 #include "storecore/ops/report.hpp"
 
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "catalog/error.hpp"
 #include "storecore/ops/operations.hpp"
 
 namespace holdfast::core {

@@ -4,16 +4,27 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "storecore/link/attic.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/restore_journal.hpp"
 #include "storecore/ops/restore_plan.hpp"
 #include "storecore/ops/restore_run.hpp"
@@ -21,10 +32,16 @@
 #include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/mounts.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -37,14 +54,16 @@ using catalog::Status;
 namespace {
 
 constexpr std::size_t kMostOwnChanges = 64;
-constexpr catalog::Timestamp kNotOverYet{.seconds = std::numeric_limits<std::int64_t>::max(), .nanoseconds = 0};
+constexpr catalog::Timestamp kNotOverYet{.seconds = std::numeric_limits<std::int64_t>::max(),
+                                         .nanoseconds = 0};
 constexpr std::array<const char*, 2> kWrittenWhileProtected{layout::kJournal, layout::kDropped};
 
 bool is_complete(const RestoreOptions& options) {
   return options.paths.empty() && !options.to && options.include.empty() && options.exclude.empty();
 }
 
-/// Can this filesystem share extents? Tried on a file without a name, so that nothing at the destination moves.
+/// Can this filesystem share extents? Tried on a file without a name, so that nothing at the
+/// destination moves.
 bool can_reflink(const Store& store, DirFd dest) {
   const auto source = open_at(store.dir(), layout::kReadme, O_RDONLY);
   const Fd probe(openat(dest.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
@@ -77,7 +96,8 @@ class RestoreVolume {
   void remove_marker() const;
   void report_tally(const RestoreRun& run);
   [[nodiscard]] bool after_wipe() const {
-    return before_ == StoreState::kWiped || before_ == StoreState::kRestoring || before_ == StoreState::kRestored;
+    return before_ == StoreState::kWiped || before_ == StoreState::kRestoring ||
+           before_ == StoreState::kRestored;
   }
   [[nodiscard]] bool changes_state() const { return is_complete(*options_) && after_wipe(); }
   [[nodiscard]] bool makes_names() const {
@@ -105,12 +125,14 @@ Status RestoreVolume::open_store() {
   store_ = std::move(*opened);
   before_ = store_->record().state;
   if (before_ != StoreState::kSealed && !after_wipe())
-    return refused("wrong-state", place_.root, fmt::format("the store is in state {}", to_word(before_)),
-                   before_ == StoreState::kWiping       ? "holdfast wipe or holdfast rollback finishes it"
-                   : before_ == StoreState::kDiscarding ? "holdfast discard finishes it"
-                                                        : "holdfast capture or holdfast seal finishes it");
+    return refused(
+        "wrong-state", place_.root, fmt::format("the store is in state {}", to_word(before_)),
+        before_ == StoreState::kWiping       ? "holdfast wipe or holdfast rollback finishes it"
+        : before_ == StoreState::kDiscarding ? "holdfast discard finishes it"
+                                             : "holdfast capture or holdfast seal finishes it");
   if (options_->mode == RestoreMode::kMove && !after_wipe())
-    return refused("wrong-state", place_.root, "the originals are still there, and move would empty the store",
+    return refused("wrong-state", place_.root,
+                   "the originals are still there, and move would empty the store",
                    "--mode link, or wipe first");
   if (auto same = store_->check_identity(); !same) return same;
   if (!options_->dry_run) {
@@ -127,12 +149,14 @@ Status RestoreVolume::open_destination() {
   if (options_->to) {
     const auto to = resolve_place(*options_->to, std::nullopt);
     if (!to)
-      return catalog::fail(Fault::kUsage, *options_->to, "--to is an existing directory: this is none");
+      return catalog::fail(Fault::kUsage, *options_->to,
+                           "--to is an existing directory: this is none");
     dest_path_ = to->root;
     if (dest_path_ == place_.store || dest_path_.starts_with(place_.store + "/"))
       return catalog::fail(Fault::kUsage, *options_->to, "--to lies in the store");
   }
-  auto dir = options_->to ? open_dir_path(dest_path_) : open_at(store_->root(), ".", O_RDONLY | O_DIRECTORY);
+  auto dir = options_->to ? open_dir_path(dest_path_)
+                          : open_at(store_->root(), ".", O_RDONLY | O_DIRECTORY);
   if (!dir) return failed("open", dest_path_, dir.error());
   dest_ = std::move(*dir);
   const auto stat = stat_fd(dest_.get());
@@ -145,10 +169,12 @@ Status RestoreVolume::open_destination() {
 Status RestoreVolume::check_mode() const {
   if (makes_names() && !dest_stat_.same_volume(store_->store_stat()))
     return refused("mode-impossible", dest_path_,
-                   fmt::format("--mode {}: the destination is on another volume than the store", to_word(options_->mode)),
+                   fmt::format("--mode {}: the destination is on another volume than the store",
+                               to_word(options_->mode)),
                    "--mode copy");
   if (options_->mode == RestoreMode::kReflink && !can_reflink(*store_, dest_))
-    return refused("mode-impossible", dest_path_, "--mode reflink: the filesystem cannot share extents there",
+    return refused("mode-impossible", dest_path_,
+                   "--mode reflink: the filesystem cannot share extents there",
                    "--mode copy, or --mode link");
   return {};
 }
@@ -163,15 +189,17 @@ Status RestoreVolume::make_plan() {
     const auto txn = catalog::ReadTxn::begin(*env_);
     if (!txn) return std::unexpected(txn.error());
     const bool ignore_finished = options_->again || options_->to.has_value();
-    auto plan = RestorePlan::make(*options_, ignore_finished ? std::vector<std::string>() : notes_.finished,
-                                  catalog::Reader(*txn));
+    auto plan =
+        RestorePlan::make(*options_, ignore_finished ? std::vector<std::string>() : notes_.finished,
+                          catalog::Reader(*txn));
     if (!plan) return std::unexpected(plan.error());
     plan_ = std::move(*plan);
     return {};
   });
 }
 
-/// Takes the flags that a protected store has off the directories in which this run may have to write, or sets them again.
+/// Takes the flags that a protected store has off the directories in which this run may have to
+/// write, or sets them again.
 Status RestoreVolume::guard(bool immutable) const {
   for (const char* name : kWrittenWhileProtected) {
     const auto dir = store_->subdir(name);
@@ -232,7 +260,8 @@ Status RestoreVolume::look(RestoreRun& run) {
   if (!looked) return looked;
   const std::uint64_t conflicts = run.tally.undecided;
   if (options_->on_conflict != ConflictPolicy::kFail || conflicts == 0) return {};
-  return refused("conflicts", dest_path_, fmt::format("{} captured entries are in conflict with what is there", conflicts),
+  return refused("conflicts", dest_path_,
+                 fmt::format("{} captured entries are in conflict with what is there", conflicts),
                  "another --on-conflict decides them");
 }
 
@@ -286,7 +315,8 @@ void RestoreVolume::close_own_change() {
 
 /// Notes finished PATHs, and finds out whether they add up to everything.
 Status RestoreVolume::note_finished(RestoreRun& run, bool& all) {
-  const bool in_place = !options_->to && options_->maps.empty() && options_->include.empty() && options_->exclude.empty();
+  const bool in_place = !options_->to && options_->maps.empty() && options_->include.empty() &&
+                        options_->exclude.empty();
   if (!after_wipe() || options_->paths.empty() || !in_place) return {};
   RestoreNotes notes;
   for (const std::string& path : options_->paths) {
@@ -314,7 +344,8 @@ Status RestoreVolume::conclude(RestoreRun& run) {
   if (options_->mode == RestoreMode::kMove) {
     RestoreNotes notes;
     for (const auto& [captured, where] : run.beside())
-      notes.moved.push_back({.to = options_->to ? dest_path_ : std::string(), .from = captured, .into = where});
+      notes.moved.push_back(
+          {.to = options_->to ? dest_path_ : std::string(), .from = captured, .into = where});
     if (auto noted = add_restore_notes(*store_, notes); !noted) return noted;
   }
   bool all = changes_state();
@@ -339,7 +370,8 @@ Status RestoreVolume::conclude(RestoreRun& run) {
   }
   if (whole && all) remove_marker();
   session_->report().durable = true;
-  session_->report().nothing_to_do = whole && tally.changed == 0 && tally.conflicts == 0 && record.state == before_;
+  session_->report().nothing_to_do =
+      whole && tally.changed == 0 && tally.conflicts == 0 && record.state == before_;
   return {};
 }
 
@@ -378,23 +410,24 @@ Status RestoreVolume::carry_out() {
   Attic displaced(store_->dir(), layout::kDisplaced, make_run_name());
   Attic dropped(store_->dir(), layout::kDropped, make_run_name());
   RestoreSetup setup{.store = *store_,
-                 .env = *env_,
-                 .plan = *plan_,
-                 .options = *options_,
-                 .context = session_->context(),
-                 .flags = flags,
-                 .displaced = displaced,
-                 .dropped = dropped,
-                 .budget = budget,
-                 .dest = DirNode::root(std::move(*dest), budget),
-                 .dest_stat = dest_stat_,
-                 .dest_path = dest_path_,
-                 .from_root = std::nullopt,
-                 .mounts = {},
-                 .mirror = std::move(*tree),
-                 .privileged = geteuid() == 0};
+                     .env = *env_,
+                     .plan = *plan_,
+                     .options = *options_,
+                     .context = session_->context(),
+                     .flags = flags,
+                     .displaced = displaced,
+                     .dropped = dropped,
+                     .budget = budget,
+                     .dest = DirNode::root(std::move(*dest), budget),
+                     .dest_stat = dest_stat_,
+                     .dest_path = dest_path_,
+                     .from_root = std::nullopt,
+                     .mounts = {},
+                     .mirror = std::move(*tree),
+                     .privileged = geteuid() == 0};
   if (dest_path_ == place_.root) setup.from_root = "";
-  if (dest_path_.starts_with(place_.root + "/")) setup.from_root = dest_path_.substr(place_.root.size() + 1);
+  if (dest_path_.starts_with(place_.root + "/"))
+    setup.from_root = dest_path_.substr(place_.root.size() + 1);
   if (const auto mounts = read_mounts()) setup.mounts = mounts_below(*mounts, dest_path_);
   RestoreRun run(std::move(setup));
 
@@ -416,7 +449,8 @@ Status RestoreVolume::carry_out() {
 
 Status RestoreVolume::work() {
   if (auto opened = open_store(); !opened) return opened;
-  session_->report().counts.set(Count::kEntries, recorded_counts(store_->record()).get(Count::kEntries).value_or(0));
+  session_->report().counts.set(Count::kEntries,
+                                recorded_counts(store_->record()).get(Count::kEntries).value_or(0));
   if (auto opened = open_destination(); !opened) return opened;
   if (auto planned = make_plan(); !planned) return planned;
   if (before_ == StoreState::kRestored && is_complete(*options_) && !options_->again) {
@@ -440,11 +474,13 @@ VolumeReport RestoreVolume::run() {
 
 }  // namespace
 
-RunReport restore(const Targets& targets, const RestoreOptions& options, const RunContext& context) {
+RunReport restore(const Targets& targets, const RestoreOptions& options,
+                  const RunContext& context) {
   if (!is_complete(options)) {
-    return for_each_volume(targets, "restore", context, [&](Session& session, const StorePlace& place) {
-      return RestoreVolume(session, place, options).run();
-    });
+    return for_each_volume(targets, "restore", context,
+                           [&](Session& session, const StorePlace& place) {
+                             return RestoreVolume(session, place, options).run();
+                           });
   }
   // --map speaks of the named ROOT; volumes that were captured with it come back as they were.
   RestoreOptions unmapped = options;
@@ -453,9 +489,10 @@ RunReport restore(const Targets& targets, const RestoreOptions& options, const R
   if (!targets.roots.empty()) {
     if (const auto place = resolve_place(targets.roots.front(), targets.store)) named = place->root;
   }
-  return for_each_followed_volume(targets, "restore", context, [&](Session& session, const StorePlace& place) {
-    return RestoreVolume(session, place, named == place.root ? options : unmapped).run();
-  });
+  return for_each_followed_volume(
+      targets, "restore", context, [&](Session& session, const StorePlace& place) {
+        return RestoreVolume(session, place, named == place.root ? options : unmapped).run();
+      });
 }
 
 }  // namespace holdfast::core

@@ -1,30 +1,51 @@
 #include "storecore/ops/restore_build.hpp"
 
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/ops/capture_walk.hpp"
+#include "storecore/ops/conflict.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/restore_dir.hpp"
+#include "storecore/ops/restore_plan.hpp"
+#include "storecore/ops/restore_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
 using catalog::DirectoryRecord;
-using catalog::failed;
 using Place = RestoreDir::Place;
 
 namespace {
 
 constexpr std::uint32_t kOwnerAll = 0700;
 constexpr unsigned kMostNamesBeside = 10'000;
-constexpr std::uint32_t kImmutableFlags = 0x30;  // FS_IMMUTABLE_FL | FS_APPEND_FL
 
 std::uint64_t entries_of(const RestoreDir& dir) { return dir.record.subtree.entries + 1; }
 
@@ -32,14 +53,21 @@ std::string staging_of(const RestoreRun& run, const RestoreDir& dir) {
   return staging_name(run.store, fmt::format("{}", catalog::raw(dir.id)));
 }
 
-/// What is read from a directory and what was recorded: access time included, since both runs open without moving it.
+/// What is read from a directory and what was recorded: access time included, since both runs open
+/// without moving it.
 bool has_record(const DirectoryRecord& now, const DirectoryRecord& wanted) {
-  return now.mode == wanted.mode && now.uid == wanted.uid && now.gid == wanted.gid && now.atime == wanted.atime &&
-         now.mtime == wanted.mtime && now.flags == wanted.flags && now.project_id == wanted.project_id &&
-         now.xattrs == wanted.xattrs;
+  return now.mode == wanted.mode && now.uid == wanted.uid && now.gid == wanted.gid &&
+         now.atime == wanted.atime && now.mtime == wanted.mtime && now.flags == wanted.flags &&
+         now.project_id == wanted.project_id && now.xattrs == wanted.xattrs;
 }
 
 }  // namespace
+
+void clear_blocking_flags(int fd) {
+  const auto now = read_flags(fd);
+  if (now)
+    (void)write_flags(fd, now->flags & ~static_cast<std::uint32_t>(FS_IMMUTABLE_FL | FS_APPEND_FL));
+}
 
 RestoreBuilder::Standing RestoreBuilder::standing(RestoreDir& dir) {
   const std::lock_guard lock(dir.mutex);
@@ -64,7 +92,8 @@ void RestoreBuilder::locate(RestoreDir& dir, RestorePass pass, const catalog::Re
     dir.place = Place::kBlocked;
     return run_->leave(dir.captured_path(), "statx", stat.error(), {}, entries_of(dir));
   }
-  if (stat->is_directory()) return take_existing(dir, pass, **parent, *stat, above.place == Place::kFresh);
+  if (stat->is_directory())
+    return take_existing(dir, pass, **parent, *stat, above.place == Place::kFresh);
   if (pass == RestorePass::kCheck || pass == RestorePass::kClear) return;
   settle_occupied(dir, pass, **parent, *stat, reader);
 }
@@ -76,50 +105,67 @@ void RestoreBuilder::block(RestoreDir& dir, RestorePass pass, std::string_view r
     run_->undecided(dir.captured_path(), reason, entries_of(dir));
 }
 
-void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& parent, const Stat& stat,
-                                   bool fresh) {
+void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& parent,
+                                   const Stat& stat, bool fresh) {
   if (stat.same_inode(run_->store.store_stat())) return block(dir, pass, "the store stands there");
   const bool border = stat.is_mount_root() || !stat.same_volume(run_->dest_stat);
   if (border && !run_->copies())
-    return block(dir, pass, "another volume is mounted here: links and renames do not reach it (--mode copy does)");
+    return block(
+        dir, pass,
+        "another volume is mounted here: links and renames do not reach it (--mode copy does)");
   dir.existing_mtime = stat.mtime;
   if (pass == RestorePass::kRestore) {
     const std::string staging = staging_of(*run_, dir);
-    if (!fresh && stat_at(parent, staging)) {
-      if (!run_->errors.check(dissolve_staging(*run_, parent, staging, dir))) return block(dir, pass, {});
+    if (!fresh && stat_at(parent, staging) &&
+        !run_->errors.check(dissolve_staging(*run_, parent, staging, dir))) {
+      dir.place = Place::kBlocked;
+      return;
     }
     if (fresh || !keeps_own_record(dir)) make_writable(dir, parent, dir.name);
   }
   auto fd = open_dir_at(parent, dir.name.c_str());
-  const auto opened = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
+  const auto opened =
+      fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
   if (!opened || !opened->same_inode(stat) || !opened->same_volume(stat)) {
     dir.place = Place::kBlocked;
-    const auto cause = opened ? std::make_error_code(std::errc::no_such_file_or_directory) : opened.error();
-    return run_->leave(dir.captured_path(), "openat", cause, "the directory in its place cannot be opened",
-                       entries_of(dir));
+    const auto cause =
+        opened ? std::make_error_code(std::errc::no_such_file_or_directory) : opened.error();
+    return run_->leave(dir.captured_path(), "openat", cause,
+                       "the directory in its place cannot be opened", entries_of(dir));
   }
+  // Nothing could be put into it; the record gives the captured flags back at the end.
+  const bool ours = pass == RestorePass::kRestore && (fresh || !keeps_own_record(dir));
+  if (ours && (stat.is_immutable() || stat.is_append_only())) clear_blocking_flags(fd->get());
   dir.dest = DirNode::child(standing(*dir.parent).dest, dir.name, std::move(*fd));
   dir.place = fresh ? Place::kFresh : Place::kExisting;
 }
 
 /// An ordinary user needs u+rwx to fill a directory; the record takes it away again at the end.
-void RestoreBuilder::make_writable(const RestoreDir& dir, const Fd& parent, const std::string& name) {
+void RestoreBuilder::make_writable(const RestoreDir& dir, const Fd& parent,
+                                   const std::string& name) {
   if (run_->privileged || dir.verdict == PlanVerdict::kEnter) return;
   const auto fd = open_path_at(parent, name.c_str());
   const auto stat = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
-  if (!stat || !stat->is_directory() || stat->uid != geteuid() || (stat->mode & kOwnerAll) == kOwnerAll) return;
-  // fchmod takes no O_PATH descriptor, and the directory may not be readable: procfs leads to exactly this inode.
-  (void)chmod(fmt::format("/proc/self/fd/{}", fd->get()).c_str(), static_cast<mode_t>(stat->mode | kOwnerAll));
+  if (!stat || !stat->is_directory() || stat->uid != geteuid() ||
+      (stat->mode & kOwnerAll) == kOwnerAll)
+    return;
+  // fchmod takes no O_PATH descriptor, and the directory may not be readable: procfs leads to
+  // exactly this inode.
+  (void)chmod(fmt::format("/proc/self/fd/{}", fd->get()).c_str(),
+              static_cast<mode_t>(stat->mode | kOwnerAll));
 }
 
-void RestoreBuilder::settle_occupied(RestoreDir& dir, RestorePass pass, const Fd& parent, const Stat& existing,
-                                     const catalog::Reader& reader) {
-  const Claim claim{.type = catalog::FileType::kDirectory, .mtime = dir.record.mtime, .wanted = dir.wanted()};
+void RestoreBuilder::settle_occupied(RestoreDir& dir, RestorePass pass, const Fd& parent,
+                                     const Stat& existing, const catalog::Reader& reader) {
+  const Claim claim{
+      .type = catalog::FileType::kDirectory, .mtime = dir.record.mtime, .wanted = dir.wanted()};
   const ConflictVerdict verdict = judge_conflict(claim, existing, run_->policy_at(dir.plan));
   switch (verdict.answer) {
     case ConflictAnswer::kUndecided: {
-      const std::string hint = existing.is_symlink() ? map_hint(parent, dir.name, dir) : std::string();
-      return block(dir, pass, fmt::format("{}{}{}", verdict.reason, hint.empty() ? "" : ": ", hint));
+      const std::string hint =
+          existing.is_symlink() ? map_hint(parent, dir.name, dir) : std::string();
+      return block(dir, pass,
+                   fmt::format("{}{}{}", verdict.reason, hint.empty() ? "" : ": ", hint));
     }
     case ConflictAnswer::kKeep:
       dir.place = Place::kBlocked;
@@ -133,18 +179,25 @@ void RestoreBuilder::settle_occupied(RestoreDir& dir, RestorePass pass, const Fd
   const std::string where = dir.where();
   if (const auto why = run_->why_it_stays(existing, where, dir.in_map, reader); !why.empty())
     return block(dir, pass, why);
-  if (pass == RestorePass::kLook) return run_->decided(dir.captured_path(), "what is there would be displaced");
-  if (!run_->errors.check(run_->displace(parent, dir.name, where))) return block(dir, pass, {});
+  if (pass == RestorePass::kLook)
+    return run_->decided(dir.captured_path(), "what is there would be displaced");
+  if (!run_->errors.check(run_->displace(parent, dir.name, where))) {
+    dir.place = Place::kBlocked;
+    return;
+  }
   run_->decided(dir.captured_path(), "displaced what the new system had there");
 }
 
 void RestoreBuilder::stand_beside(RestoreDir& dir, RestorePass pass, const Fd& parent,
                                   const catalog::Reader& reader) {
-  // A directory of that name is taken for one of an earlier run: what is in it is merged, as in any directory.
-  auto name = free_name_beside(*dir.parent, dir.name, parent, true, reader,
-                               [](const Stat& stat, const std::string&) { return stat.is_directory(); });
+  // A directory of that name is taken for one of an earlier run: what is in it is merged, as in any
+  // directory.
+  auto name =
+      free_name_beside(*dir.parent, dir.name, parent, true, reader,
+                       [](const Stat& stat, const std::string&) { return stat.is_directory(); });
   if (!name) return block(dir, pass, "no free name beside what stands there");
-  run_->decided(dir.captured_path(), fmt::format("restored beside it, as {}", catalog::escape_name(*name)));
+  run_->decided(dir.captured_path(),
+                fmt::format("restored beside it, as {}", catalog::escape_name(*name)));
   run_->note_exception(dir.parent->id, dir.mirror->name(), *name);
   dir.name = std::move(*name);
   if (pass == RestorePass::kRestore) run_->note_beside(dir.captured_path(), dir.where());
@@ -153,7 +206,8 @@ void RestoreBuilder::stand_beside(RestoreDir& dir, RestorePass pass, const Fd& p
 }
 
 std::optional<std::string> RestoreBuilder::free_name_beside(
-    const RestoreDir& dir, const std::string& name, DirFd dest, bool is_directory, const catalog::Reader& reader,
+    const RestoreDir& dir, const std::string& name, DirFd dest, bool is_directory,
+    const catalog::Reader& reader,
     const std::function<bool(const Stat&, const std::string&)>& fits) {
   for (unsigned number = 1; number <= kMostNamesBeside; ++number) {
     std::string candidate = beside_name(name, number, is_directory);
@@ -171,7 +225,8 @@ std::optional<std::string> RestoreBuilder::free_name_beside(
   return std::nullopt;
 }
 
-/// Not recursive: a wanted file may lie below any number of directories that are not wanted themselves.
+/// Not recursive: a wanted file may lie below any number of directories that are not wanted
+/// themselves.
 bool RestoreBuilder::ensure(RestoreDir& dir) {
   std::vector<RestoreDir*> absent;
   for (RestoreDir* at = &dir; at != nullptr; at = at->parent.get()) {
@@ -198,7 +253,8 @@ bool RestoreBuilder::make(RestoreDir& dir) {
     run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
     return false;
   }
-  const bool made = above.place == Place::kFresh ? make_inside(dir, **parent) : make_staged(dir, **parent);
+  const bool made =
+      above.place == Place::kFresh ? make_inside(dir, **parent) : make_staged(dir, **parent);
   if (made) {
     dir.place = Place::kFresh;
     run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
@@ -212,14 +268,17 @@ bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
   const std::string staging = staging_of(*run_, dir);
   auto made = mkdir_at(parent, staging.c_str(), 0700);
   if (!made && made.error().value() == EEXIST) {
-    // An interrupted run's, then: ours, or given to its owner already. Anybody else's is put out of the way.
+    // An interrupted run's, then: ours, or given to its owner already. Anybody else's is put out of
+    // the way.
     const auto stat = stat_at(parent, staging);
-    const bool ours = stat && stat->is_directory() && (stat->uid == geteuid() || stat->uid == dir.record.uid);
+    const bool ours =
+        stat && stat->is_directory() && (stat->uid == geteuid() || stat->uid == dir.record.uid);
     if (ours) {
       made = {};
       make_writable(dir, parent, staging);
     } else {
-      if (!run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging"))) return false;
+      if (!run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging")))
+        return false;
       made = mkdir_at(parent, staging.c_str(), 0700);
     }
   }
@@ -234,7 +293,8 @@ bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
     return false;
   }
   dir.staging = staging;
-  // A top of its own: its descriptor stays open, so that the renaming at the end loses nobody below.
+  // A top of its own: its descriptor stays open, so that the renaming at the end loses nobody
+  // below.
   dir.dest = DirNode::root(std::move(*fd), run_->budget);
   return true;
 }
@@ -259,8 +319,9 @@ bool RestoreBuilder::make_inside(RestoreDir& dir, const Fd& parent) {
 bool RestoreBuilder::move_whole(RestoreDir& dir) {
   const DirectoryRecord& record = dir.record;
   // An ordinary user's mirror has other modes than were captured.
-  if (!run_->privileged || !dir.parent || !dir.has_mirror || !dir.wanted() || !run_->plan.takes_whole(dir.plan) ||
-      record.subtree.needs_rebuild || record.subtree.has_unselected || dir.place != Place::kAbsent)
+  if (!run_->privileged || !dir.parent || !dir.has_mirror || !dir.wanted() ||
+      !run_->plan.takes_whole(dir.plan) || record.subtree.needs_rebuild ||
+      record.subtree.has_unselected || dir.place != Place::kAbsent)
     return false;
   if (!ensure(*dir.parent)) return false;
   const Standing above = standing(*dir.parent);
@@ -270,12 +331,14 @@ bool RestoreBuilder::move_whole(RestoreDir& dir) {
   if (above.place != Place::kFresh && stat_at(**parent, staging_of(*run_, dir))) return false;
   dir.mirror->close();
   failpoint("restore-move-whole");
-  if (!rename_no_replace(**from, dir.mirror->name().c_str(), **parent, dir.name.c_str())) return false;
+  if (!rename_no_replace(**from, dir.mirror->name().c_str(), **parent, dir.name.c_str()))
+    return false;
   run_->tally.restored.fetch_add(entries_of(dir), std::memory_order_relaxed);
   run_->tally.changed.fetch_add(entries_of(dir), std::memory_order_relaxed);
   run_->step(entries_of(dir));
   run_->progress->bytes.fetch_add(record.subtree.bytes, std::memory_order_relaxed);
-  run_->note_moved({.id = dir.id, .mirror = dir.mirror, .dest = DirNode::child(above.dest, dir.name)});
+  run_->note_moved(
+      {.id = dir.id, .mirror = dir.mirror, .dest = DirNode::child(above.dest, dir.name)});
   return true;
 }
 
@@ -309,7 +372,7 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   const auto now = read_directory_record(fd.get());
   if (now && has_record(*now, record)) return;
   run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
-  if (now && (now->flags & kImmutableFlags) != 0) (void)write_flags(fd.get(), now->flags & ~kImmutableFlags);
+  if (now && now->flags != 0) clear_blocking_flags(fd.get());
   auto applied = apply_directory_record(fd.get(), record, run_->privileged, true);
   if (!run_->privileged) {
     // In the mirror an owner keeps u+rwx; here the captured mode counts.
@@ -320,25 +383,30 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   if (applied) return;
   const int error = applied.error().value();
   if (error == ENOTSUP || error == ENOTTY)
-    return run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "fsetxattr", applied.error(),
+    return run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "fsetxattr",
+                         applied.error(),
                          "the destination cannot carry all metadata of the directory");
-  run_->leave(dir.captured_path(), "fsetxattr", applied.error(), "its metadata could not be given back", 0);
+  run_->leave(dir.captured_path(), "fsetxattr", applied.error(),
+              "its metadata could not be given back", 0);
 }
 
 void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
   const auto parent = standing(*dir.parent).dest->open();
-  if (!parent) return run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
+  if (!parent)
+    return run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
   failpoint("restore-put-in-place");
   const auto renamed = rename_no_replace(**parent, dir.staging.c_str(), **parent, dir.name.c_str());
   if (!renamed) {
-    return run_->leave(dir.captured_path(), "renameat2", renamed.error(),
-                       fmt::format("it stands finished as {} beside its place: run the command again", dir.staging),
-                       entries_of(dir));
+    return run_->leave(
+        dir.captured_path(), "renameat2", renamed.error(),
+        fmt::format("it stands finished as {} beside its place: run the command again",
+                    dir.staging),
+        entries_of(dir));
   }
   if (dir.record.flags != 0) {
     if (const auto set = write_flags(fd.get(), dir.record.flags); !set)
-      run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_SETFLAGS)", set.error(),
-                    "the directory's flags could not be set");
+      run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_SETFLAGS)",
+                    set.error(), "the directory's flags could not be set");
   }
 }
 
@@ -349,7 +417,8 @@ std::string map_hint(DirFd dir, const std::string& name, const RestoreDir& claim
   if (path.front() != '/') {
     const std::string where = claim.where();
     const std::size_t slash = where.rfind('/');
-    path = catalog::join_path(slash == std::string::npos ? std::string() : where.substr(0, slash), path);
+    path = catalog::join_path(slash == std::string::npos ? std::string() : where.substr(0, slash),
+                              path);
   }
   const auto components = catalog::split_path(path);
   if (!components || components->empty()) return {};

@@ -1,13 +1,25 @@
 #include "storecore/ops/restore_check.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <mutex>
+#include <string>
 #include <utility>
 
+#include "catalog/ids.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/records.hpp"
 #include "storecore/hash/hash_file.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/restore_dir.hpp"
 #include "storecore/ops/restore_place.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -20,13 +32,14 @@ using catalog::ProblemKind;
 using Place = RestoreDir::Place;
 
 ContentVerdict judge_content(const Store& store, const InodeRecord& record, const Stat& held) {
-  constexpr ContentVerdict kWritten{ProblemKind::kModified, "written to since capture"};
-  if (held.size != record.size || held.mtime != record.mtime) return kWritten;
+  constexpr ContentVerdict written{ProblemKind::kModified, "written to since capture"};
+  if (held.size != record.size || held.mtime != record.mtime) return written;
   const auto& ours = store.record().own_changes;
-  const bool by_us = held.ctime == record.ctime || std::ranges::any_of(ours, [&](const OwnChange& change) {
-                       return change.from <= held.ctime && held.ctime <= change.to;
-                     });
-  if (record.held == Held::kLink && !by_us) return kWritten;
+  const bool by_us =
+      held.ctime == record.ctime || std::ranges::any_of(ours, [&](const OwnChange& change) {
+        return change.from <= held.ctime && held.ctime <= change.to;
+      });
+  if (record.held == Held::kLink && !by_us) return written;
   return {ProblemKind::kCorrupt, "its content changed, and nobody wrote to it"};
 }
 
@@ -43,27 +56,32 @@ void RestoreChecker::check(RestoreDir& dir, const Entry& entry, std::string name
   }
   run_->step();
   const auto dest = dir.dest->open();
-  if (!dest) return run_->missing(dir.captured_path_of(entry.name), "its directory cannot be opened any more");
+  if (!dest)
+    return run_->missing(dir.captured_path_of(entry.name),
+                         "its directory cannot be opened any more");
   const auto stat = stat_at(**dest, name);
   if (dir.in_moved) {
     if (!stat || stat->inode != catalog::raw(entry.inode.held_inode)) {
       run_->tally.restored.fetch_sub(1, std::memory_order_relaxed);
-      return run_->missing(dir.captured_path_of(entry.name), "the store had no such name, or another file under it", 1);
+      return run_->missing(dir.captured_path_of(entry.name),
+                           "the store had no such name, or another file under it", 1);
     }
     list_privileged_file(*run_, **dest, name, entry.inode, dir.captured_path_of(entry.name));
   }
-  const bool hashed = entry.inode.type == FileType::kFile && entry.inode.hash_state == HashState::kHashed;
+  const bool hashed =
+      entry.inode.type == FileType::kFile && entry.inode.hash_state == HashState::kHashed;
   if (run_->options.verify == VerifyMode::kFull && hashed && stat && is_first_name(entry))
     check_content(dir, entry, **dest, name);
 }
 
-void RestoreChecker::check_content(RestoreDir& dir, const Entry& entry, const Fd& dest, const std::string& name) {
+void RestoreChecker::check_content(RestoreDir& dir, const Entry& entry, const Fd& dest,
+                                   const std::string& name) {
   thread_local FileHasher hasher;
   const auto found = hasher.hash(dest, name.c_str());
   if (!found) {
     if (found.error().value() == ENOENT) return;
-    return run_->problem(ProblemKind::kCorrupt, dir.captured_path_of(entry.name), "read", found.error(),
-                         "its content cannot be read");
+    return run_->problem(ProblemKind::kCorrupt, dir.captured_path_of(entry.name), "read",
+                         found.error(), "its content cannot be read");
   }
   run_->progress->bytes.fetch_add(found->bytes_read, std::memory_order_relaxed);
   if (found->digest == entry.inode.hash && found->stat.size == entry.inode.size) return;
@@ -97,10 +115,11 @@ void RestoreChecker::clear(RestoreDir& dir, const Entry& entry, std::string name
   if (!held || !there || !held->same_inode(*there)) return;
   failpoint("restore-clear");
   const std::string where = run_->flag_path(dir.where(name), dir.captured_path_of(entry.name));
-  const auto removed = run_->flags.with_cleared(**mirror, entry.name, where,
-                                                [&] { return unlink_at(**mirror, entry.name.c_str()); });
+  const auto removed = run_->flags.with_cleared(
+      **mirror, entry.name, where, [&] { return unlink_at(**mirror, entry.name.c_str()); });
   if (!removed)
-    run_->problem(ProblemKind::kWarning, dir.captured_path_of(entry.name), "unlinkat", removed.error(),
+    run_->problem(ProblemKind::kWarning, dir.captured_path_of(entry.name), "unlinkat",
+                  removed.error(),
                   "restored, but its second name could not be taken out of the store");
 }
 
@@ -109,7 +128,8 @@ void RestoreChecker::clear_directory(RestoreDir& dir) {
   if (!above) return;
   const auto parent = above->open();
   dir.mirror->close();
-  if (parent) (void)rmdir_at(**parent, dir.mirror->name().c_str());  // not empty: something in it was left
+  if (parent)
+    (void)rmdir_at(**parent, dir.mirror->name().c_str());  // not empty: something in it was left
 }
 
 }  // namespace holdfast::core

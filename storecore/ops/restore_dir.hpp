@@ -19,8 +19,8 @@
 
 namespace holdfast::core {
 
-/// One captured directory while a restore's walk is at work on it. Private to the restore_* files; fields without a note
-/// belong to the task that lists the directory.
+/// One captured directory while a restore's walk is at work on it. Private to the restore_* files;
+/// fields without a note belong to the task that lists the directory.
 struct RestoreDir {
   enum class Place : std::uint8_t {
     kAbsent,    ///< not there (yet)
@@ -30,31 +30,36 @@ struct RestoreDir {
   };
 
   std::shared_ptr<RestoreDir> parent;  ///< null: top of a walk, located by whoever made it
-  std::shared_ptr<DirNode> mirror;     ///< also gives the captured path; may have no directory behind it
+  std::shared_ptr<DirNode>
+      mirror;  ///< also gives the captured path; may have no directory behind it
   bool has_mirror = true;
-  std::string name;                    ///< at the destination; of a top: its path there
+  std::string name;  ///< at the destination; of a top: its path there
   PlanPosition plan;
   PlanVerdict verdict = PlanVerdict::kTake;
   catalog::DirId id{};
   catalog::DirectoryRecord record;
-  bool in_map = false;                 ///< goes to a place that is not its own
-  bool in_moved = false;               ///< below a subtree that was renamed as a whole
-  std::optional<Stat> times;           ///< of a directory that receives a mapped entry: to be put back
-  catalog::Timestamp existing_mtime;   ///< before anything was put into it
-  std::string position;                ///< key of the last entry that was looked at
-  std::vector<catalog::Entry> nodes;   ///< their turn comes after the files
+  bool in_map = false;        ///< goes to a place that is not its own
+  bool in_moved = false;      ///< below a subtree that was renamed as a whole
+  std::optional<Stat> times;  ///< of a directory that receives a mapped entry: to be put back
+  catalog::Timestamp existing_mtime;  ///< before anything was put into it
+  std::string position;               ///< key of the last entry that was looked at
+  std::vector<catalog::Entry> nodes;  ///< their turn comes after the files
   std::vector<catalog::Entry> symlinks;
 
-  std::mutex mutex;                    ///< guards place, dest, staging once others can see them
+  std::mutex mutex;  ///< guards place, dest, staging once others can see them
   Place place = Place::kAbsent;
   std::shared_ptr<DirNode> dest;
-  std::string staging;                 ///< its name until it is finished; empty: it has its own
+  std::string staging;                  ///< its name until it is finished; empty: it has its own
   std::atomic<std::size_t> pending{1};  ///< itself and its unfinished children
 
   /// Wanted itself, not only on the way to something.
-  [[nodiscard]] bool wanted() const noexcept { return verdict == PlanVerdict::kTake && record.selected; }
+  [[nodiscard]] bool wanted() const noexcept {
+    return verdict == PlanVerdict::kTake && record.selected;
+  }
   [[nodiscard]] std::string captured_path() const { return mirror->path(); }
-  [[nodiscard]] std::string captured_path_of(std::string_view entry) const { return mirror->path_of(entry); }
+  [[nodiscard]] std::string captured_path_of(std::string_view entry) const {
+    return mirror->path_of(entry);
+  }
   /// Relative to the destination. For messages and records, never for system calls.
   [[nodiscard]] std::string where() const {
     std::vector<const RestoreDir*> chain;
@@ -65,7 +70,9 @@ struct RestoreDir {
     }
     return path;
   }
-  [[nodiscard]] std::string where(std::string_view entry) const { return catalog::join_path(where(), entry); }
+  [[nodiscard]] std::string where(std::string_view entry) const {
+    return catalog::join_path(where(), entry);
+  }
 };
 
 }  // namespace holdfast::core

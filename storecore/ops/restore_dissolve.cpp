@@ -1,15 +1,24 @@
-// What an interrupted run leaves under a staging name is gone on with by the next one. Only when a directory with the wanted
-// name has come meanwhile (the image was applied again) can it not be: the two have to be merged, and the mirror is where a
-// merge starts from. So each staged name goes back to the mirror, or is surplus there.
+// What an interrupted run leaves under a staging name is gone on with by the next one. Only when a
+// directory with the wanted name has come meanwhile (the image was applied again) can it not be:
+// the two have to be merged, and the mirror is where a merge starts from. So each staged name goes
+// back to the mirror, or is surplus there.
 #include <cerrno>
+#include <cstddef>
+#include <expected>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
 #include "storecore/ops/restore_build.hpp"
+#include "storecore/ops/restore_dir.hpp"
+#include "storecore/ops/restore_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -35,8 +44,10 @@ catalog::Result<std::vector<std::string>> names_in(const Fd& dir, DirNode& node)
   }
 }
 
-/// Unlinks a staged name whose inode the mirror has, renames one that it lacks, leaves what is neither.
-Status give_back(RestoreRun& run, const Fd& staged, const Fd& mirror, const std::string& name, const std::string& path) {
+/// Unlinks a staged name whose inode the mirror has, renames one that it lacks, leaves what is
+/// neither.
+Status give_back(RestoreRun& run, const Fd& staged, const Fd& mirror, const std::string& name,
+                 const std::string& path) {
   const auto there = stat_at(mirror, name);
   const auto here = stat_at(staged, name);
   if (!here) return {};
@@ -57,6 +68,8 @@ Status dissolve(RestoreRun& run, const Pair& pair, std::vector<Pair>& todo) {
   const auto mirror = pair.mirror->open();
   if (!staged) return failed("openat", pair.staged->path(), staged.error());
   if (!mirror) return failed("openat", pair.mirror->path(), mirror.error());
+  clear_blocking_flags(
+      (*staged)->get());  // it may have been finished already; it goes, or is made anew
   const auto names = names_in(**staged, *pair.staged);
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
@@ -66,7 +79,8 @@ Status dissolve(RestoreRun& run, const Pair& pair, std::vector<Pair>& todo) {
       todo.push_back({DirNode::child(pair.staged, name), DirNode::child(pair.mirror, name)});
       continue;
     }
-    if (auto given = give_back(run, **staged, **mirror, name, pair.mirror->path_of(name)); !given) return given;
+    if (auto given = give_back(run, **staged, **mirror, name, pair.mirror->path_of(name)); !given)
+      return given;
   }
   pair.staged->relax();
   pair.mirror->relax();
@@ -75,7 +89,8 @@ Status dissolve(RestoreRun& run, const Pair& pair, std::vector<Pair>& todo) {
 
 }  // namespace
 
-Status dissolve_staging(RestoreRun& run, const Fd& parent, const std::string& staging, const RestoreDir& dir) {
+Status dissolve_staging(RestoreRun& run, const Fd& parent, const std::string& staging,
+                        const RestoreDir& dir) {
   auto top = open_dir_at(parent, staging.c_str());
   if (top && dir.has_mirror && dir.mirror->open()) {
     const auto node = DirNode::root(std::move(*top), run.budget);
@@ -93,7 +108,8 @@ Status dissolve_staging(RestoreRun& run, const Fd& parent, const std::string& st
     }
   }
   if (rmdir_at(parent, staging.c_str())) return {};
-  // Copies of an earlier run, mostly: nothing of them is needed, but nothing is deleted that was not looked at.
+  // Copies of an earlier run, mostly: nothing of them is needed, but nothing is deleted that was
+  // not looked at.
   return run.dropped.take(parent, staging, dir.captured_path() + ".staging");
 }
 

@@ -1,4 +1,5 @@
-// Lines of journal/restore.jsonl, N being the wipe they belong to (notes of an earlier one say nothing any more):
+// Lines of journal/restore.jsonl, N being the wipe they belong to (notes of an earlier one say
+// nothing any more):
 //
 //   N finished B64(PATH)
 //   N moved B64(TO) B64(FROM) B64(INTO)
@@ -9,14 +10,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
-#include "storecore/os/at_calls.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/journal.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -64,13 +72,15 @@ Result<RestoreNotes> read_restore_notes(const Store& store) {
   if (!dir) return std::unexpected(dir.error());
   RestoreNotes notes;
   const std::string number = std::to_string(store.record().wipe_number);
-  const auto status = Journal::read(*dir, layout::kJournalRestore, [&](std::string_view line) -> Status {
-    const auto words = words_of(line);
-    if (words.front() != number) return {};
-    if (!parse(words, notes))
-      return catalog::fail(catalog::Fault::kCatalogBad, layout::kJournalRestore, "the journal is damaged");
-    return {};
-  });
+  const auto status =
+      Journal::read(*dir, layout::kJournalRestore, [&](std::string_view line) -> Status {
+        const auto words = words_of(line);
+        if (words.front() != number) return {};
+        if (!parse(words, notes))
+          return catalog::fail(catalog::Fault::kCatalogBad, layout::kJournalRestore,
+                               "the journal is damaged");
+        return {};
+      });
   if (!status) return std::unexpected(status.error());
   return notes;
 }
@@ -86,8 +96,8 @@ Status add_restore_notes(const Store& store, const RestoreNotes& notes) {
   }
   for (const MovedOut& moved : notes.moved) {
     if (std::ranges::find(known->moved, moved) == known->moved.end())
-      lines.push_back(
-          fmt::format("{} moved {} {} {}", number, encode(moved.to), encode(moved.from), encode(moved.into)));
+      lines.push_back(fmt::format("{} moved {} {} {}", number, encode(moved.to), encode(moved.from),
+                                  encode(moved.into)));
   }
   if (lines.empty()) return {};
   const auto dir = store.subdir(layout::kJournal);

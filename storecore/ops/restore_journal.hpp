@@ -8,7 +8,8 @@
 
 namespace holdfast::core {
 
-/// Names that mode `move` took out of the store went to @p to: what was captured at or below @p from is at or below
+/// Names that mode `move` took out of the store went to @p to: what was captured at or below @p
+/// from is at or below
 /// @p into there. The longest @p from wins.
 struct MovedOut {
   std::string to;    ///< absolute; empty: ROOT
@@ -19,7 +20,8 @@ struct MovedOut {
 
 /// journal/restore.jsonl: what restores of parts have done since the wipe.
 struct RestoreNotes {
-  std::vector<std::string> finished;  ///< PATHs that were restored to their place in ROOT, without a problem
+  std::vector<std::string>
+      finished;  ///< PATHs that were restored to their place in ROOT, without a problem
   std::vector<MovedOut> moved;
 };
 

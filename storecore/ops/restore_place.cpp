@@ -3,13 +3,35 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <expected>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
+#include "catalog/digest.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/link/copy_file.hpp"
+#include "storecore/ops/conflict.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/restore_build.hpp"
 #include "storecore/ops/restore_check.hpp"
+#include "storecore/ops/restore_dir.hpp"
+#include "storecore/ops/restore_run.hpp"
+#include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
 
 namespace holdfast::core {
@@ -18,7 +40,6 @@ using catalog::Entry;
 using catalog::FileType;
 using catalog::HashState;
 using catalog::InodeRecord;
-using catalog::ProblemKind;
 using catalog::Reader;
 using catalog::SysStatus;
 using Place = RestoreDir::Place;
@@ -33,18 +54,22 @@ bool is_recorded(const Stat& stat, const InodeRecord& record) {
 }
 
 /// Several catalogued names: they must stay one inode.
-bool is_group(const Entry& entry) { return entry.kind == Entry::Kind::kGrouped && entry.inode.names > 1; }
+bool is_group(const Entry& entry) {
+  return entry.kind == Entry::Kind::kGrouped && entry.inode.names > 1;
+}
 
 std::string_view reason_of(std::error_code cause, RestoreMode mode) {
   switch (cause.value()) {
     case EMLINK:
     case ERANGE:
-      return "has as many names as the filesystem allows (--mode move, reflink or copy gives it back)";
+      return "has as many names as the filesystem allows (--mode move, reflink or copy gives it "
+             "back)";
     case EXDEV:
       return "the place is of another volume or project (--mode copy gives it back)";
     case EOPNOTSUPP:
-      return mode == RestoreMode::kReflink ? "it cannot share its extents (--mode copy gives it back)"
-                                           : "the destination cannot carry all its metadata";
+      return mode == RestoreMode::kReflink
+                 ? "it cannot share its extents (--mode copy gives it back)"
+                 : "the destination cannot carry all its metadata";
     default:
       return {};
   }
@@ -52,16 +77,18 @@ std::string_view reason_of(std::error_code cause, RestoreMode mode) {
 
 }  // namespace
 
-void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name, const InodeRecord& record,
-                          const std::string& path) {
+void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name,
+                          const InodeRecord& record, const std::string& path) {
   if (record.type != FileType::kFile) return;
   const auto note = [&](std::string_view what) {
-    run.context.observer->note(run.store.place().root, fmt::format("restored with {}: {}", what, catalog::escape_name(path)));
+    run.context.observer->note(run.store.place().root, fmt::format("restored with {}: {}", what,
+                                                                   catalog::escape_name(path)));
   };
   if ((record.mode & kSetIds) != 0) note(fmt::format("mode {:04o}", record.mode));
   if ((record.mode & kAnyExecute) == 0) return;  // a capability needs a program
   const auto xattrs = read_xattrs_at(dir, name.c_str());
-  if (xattrs && std::ranges::find(*xattrs, "security.capability", &catalog::Xattr::name) != xattrs->end())
+  if (xattrs &&
+      std::ranges::find(*xattrs, "security.capability", &catalog::Xattr::name) != xattrs->end())
     note("file capabilities");
 }
 
@@ -87,18 +114,28 @@ void RestorePlacer::without_mirror(Item& item) {
       if (const auto stat = stat_at(*item.dest, item.name)) there = *stat;
     }
   }
-  if (there && is_recorded(*there, item.entry.inode) && there->device == run_->store.store_stat().device)
+  if (there && is_recorded(*there, item.entry.inode) &&
+      there->device == run_->store.store_stat().device)
     return placed(item, false);
   std::string path = item.dir.captured_path_of(item.entry.name);
   if (there && run_->store.record().moved_out)
-    return keep_existing(item, "mode move took it out of the store before; what stands there now was kept");
-  run_->missing(std::move(path), run_->store.record().moved_out
-                                     ? "mode move took it out of the store, and it is not in its place"
-                                     : "gone from the store, or another file has its name there");
+    return keep_existing(
+        item, "mode move took it out of the store before; what stands there now was kept");
+  run_->missing(std::move(path),
+                run_->store.record().moved_out
+                    ? "mode move took it out of the store, and it is not in its place"
+                    : "gone from the store, or another file has its name there");
 }
 
-void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string& name, const Reader& reader) {
-  Item item{.dir = dir, .entry = entry, .reader = reader, .mirror = {}, .held = {}, .dest = {}, .name = name};
+void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string& name,
+                          const Reader& reader) {
+  Item item{.dir = dir,
+            .entry = entry,
+            .reader = reader,
+            .mirror = {},
+            .held = {},
+            .dest = {},
+            .name = name};
   if (!find_held(item)) return without_mirror(item);
   if (!builder_->ensure(dir)) {
     // Whoever found the directory blocked has counted what is below it, unless it was gone by now.
@@ -113,8 +150,15 @@ void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string
   not_given(item, given.error());
 }
 
-void RestorePlacer::look(RestoreDir& dir, const Entry& entry, const std::string& name, const Reader& reader) {
-  Item item{.dir = dir, .entry = entry, .reader = reader, .mirror = {}, .held = {}, .dest = {}, .name = name};
+void RestorePlacer::look(RestoreDir& dir, const Entry& entry, const std::string& name,
+                         const Reader& reader) {
+  Item item{.dir = dir,
+            .entry = entry,
+            .reader = reader,
+            .mirror = {},
+            .held = {},
+            .dest = {},
+            .name = name};
   if (!find_held(item)) return without_mirror(item);
   const auto standing = RestoreBuilder::standing(dir);
   if (standing.place == Place::kAbsent || !standing.dest) return placed(item, false);
@@ -141,7 +185,8 @@ void RestorePlacer::look(RestoreDir& dir, const Entry& entry, const std::string&
 SysStatus RestorePlacer::give(Item& item) {
   if (run_->copies()) return is_group(item.entry) ? copy_of_group(item) : copy(item);
   const bool flagged = item.held.is_immutable() || item.held.is_append_only();
-  // Under flags no name can be renamed: linked here, and the mirror's name goes with the other second names at the end.
+  // Under flags no name can be renamed: linked here, and the mirror's name goes with the other
+  // second names at the end.
   if (run_->options.mode == RestoreMode::kLink || flagged) return link(item);
   return rename_no_replace(*item.mirror, item.entry.name.c_str(), *item.dest, item.name.c_str());
 }
@@ -151,10 +196,12 @@ SysStatus RestorePlacer::link(Item& item) {
     return link_at(*item.mirror, item.entry.name.c_str(), *item.dest, item.name.c_str());
   };
   if (!item.held.is_immutable() && !item.held.is_append_only()) return change();
-  return run_->flags.with_cleared(*item.mirror, item.entry.name, item.dir.captured_path_of(item.entry.name), change);
+  return run_->flags.with_cleared(*item.mirror, item.entry.name,
+                                  item.dir.captured_path_of(item.entry.name), change);
 }
 
-/// One copy for all names, or the group splits. The lock is held while it is made: only grouped entries wait.
+/// One copy for all names, or the group splits. The lock is held while it is made: only grouped
+/// entries wait.
 SysStatus RestorePlacer::copy_of_group(Item& item) {
   const std::lock_guard lock(run_->groups_mutex);
   const std::uint64_t number = catalog::raw(item.entry.inode.held_inode);
@@ -193,7 +240,8 @@ SysStatus RestorePlacer::copy(Item& item) {
 }
 
 SysStatus RestorePlacer::copy_once(Item& item) {
-  const std::string staged = staging_name(run_->store, fmt::format("{}-entry", catalog::raw(item.dir.id)));
+  const std::string staged =
+      staging_name(run_->store, fmt::format("{}-entry", catalog::raw(item.dir.id)));
   const bool regular = item.held.is_regular();
   const auto how = run_->options.mode == RestoreMode::kReflink ? CopyHow::kReflink : CopyHow::kCopy;
   const char* name = item.entry.name.c_str();
@@ -214,7 +262,8 @@ SysStatus RestorePlacer::copy_once(Item& item) {
   };
   const bool flagged = done->made.is_immutable() || done->made.is_append_only() ||
                        item.held.is_immutable() || item.held.is_append_only();
-  const std::string where = run_->flag_path(item.dir.where(item.name), item.dir.captured_path_of(item.entry.name));
+  const std::string where =
+      run_->flag_path(item.dir.where(item.name), item.dir.captured_path_of(item.entry.name));
   auto renamed = flagged ? run_->flags.with_cleared(*item.dest, staged, where, rename) : rename();
   if (!renamed) (void)remove_staged(item, staged);
   return renamed;
@@ -230,19 +279,24 @@ SysStatus RestorePlacer::remove_staged(Item& item, const std::string& staged) {
 
 void RestorePlacer::check_copy(Item& item, const catalog::Digest& hash) {
   const InodeRecord& record = item.entry.inode;
-  if (run_->options.verify == VerifyMode::kNone || record.hash_state != HashState::kHashed || record.hash == hash) return;
+  if (run_->options.verify == VerifyMode::kNone || record.hash_state != HashState::kHashed ||
+      record.hash == hash)
+    return;
   const ContentVerdict verdict = judge_content(run_->store, record, item.held);
   run_->problem(verdict.kind, item.dir.captured_path_of(item.entry.name), {}, {}, verdict.reason);
 }
 
-/// Already where it belongs: by an interrupted run, because nobody removed it, or because the image brought the same.
+/// Already where it belongs: by an interrupted run, because nobody removed it, or because the image
+/// brought the same.
 bool RestorePlacer::is_in_place(Item& item, const Stat& existing) {
   const auto is_same = [&] {
     return existing.same_inode(item.held) ||
-           is_same_entry(*item.mirror, item.entry.name.c_str(), item.held, *item.dest, item.name.c_str(), existing);
+           is_same_entry(*item.mirror, item.entry.name.c_str(), item.held, *item.dest,
+                         item.name.c_str(), existing);
   };
   if (!is_group(item.entry)) return is_same();
-  if (!run_->copies()) return existing.same_inode(item.held);  // another inode would split the group
+  if (!run_->copies())
+    return existing.same_inode(item.held);  // another inode would split the group
   const std::lock_guard lock(run_->groups_mutex);
   const auto found = run_->groups.find(catalog::raw(item.entry.inode.held_inode));
   if (found != run_->groups.end()) return existing.same_inode(found->second.stat);
@@ -270,9 +324,10 @@ void RestorePlacer::settle(Item& item) {
       run_->note_exception(item.dir.id, item.entry.name, {});
       return run_->undecided(item.dir.captured_path_of(item.entry.name), verdict.reason);
     case ConflictAnswer::kKeep:
-      return keep_existing(item, item.dir.plan.was_finished
-                                     ? "restored before; what stands there now was kept (--again gives it back)"
-                                     : "what the new system has there was kept");
+      return keep_existing(
+          item, item.dir.plan.was_finished
+                    ? "restored before; what stands there now was kept (--again gives it back)"
+                    : "what the new system has there was kept");
     case ConflictAnswer::kBeside:
       return give_beside(item);
     case ConflictAnswer::kDisplace:
@@ -283,7 +338,8 @@ void RestorePlacer::settle(Item& item) {
 void RestorePlacer::displace_and_give(Item& item, const Stat& existing) {
   const std::string where = item.dir.where(item.name);
   const std::string path = item.dir.captured_path_of(item.entry.name);
-  if (const auto why = run_->why_it_stays(existing, where, item.dir.in_map, item.reader); !why.empty()) {
+  if (const auto why = run_->why_it_stays(existing, where, item.dir.in_map, item.reader);
+      !why.empty()) {
     run_->note_exception(item.dir.id, item.entry.name, {});
     return run_->undecided(path, why);
   }
@@ -329,22 +385,28 @@ void RestorePlacer::placed(Item& item, bool by_us) {
   tally.restored.fetch_add(1, std::memory_order_relaxed);
   run_->step();
   const InodeRecord& record = item.entry.inode;
-  if (record.type == FileType::kFile) run_->progress->bytes.fetch_add(record.size, std::memory_order_relaxed);
+  if (record.type == FileType::kFile)
+    run_->progress->bytes.fetch_add(record.size, std::memory_order_relaxed);
   if (run_->copies() && is_group(item.entry)) count_group_name(item);
   if (!by_us) return;
   tally.changed.fetch_add(1, std::memory_order_relaxed);
-  auto& how = !run_->copies()                                   ? tally.linked
-              : run_->options.mode == RestoreMode::kReflink && record.type == FileType::kFile ? tally.reflinked
-                                                                : tally.copied;
+  auto& how = !run_->copies() ? tally.linked
+              : run_->options.mode == RestoreMode::kReflink && record.type == FileType::kFile
+                  ? tally.reflinked
+                  : tally.copied;
   if (run_->options.mode != RestoreMode::kMove) how.fetch_add(1, std::memory_order_relaxed);
-  list_privileged_file(*run_, *item.dest, item.name, record, item.dir.captured_path_of(item.entry.name));
+  list_privileged_file(*run_, *item.dest, item.name, record,
+                       item.dir.captured_path_of(item.entry.name));
 }
 
 void RestorePlacer::not_given(Item& item, std::error_code cause) {
   run_->note_exception(item.dir.id, item.entry.name, {});
   const bool copied = run_->copies();
-  const std::string_view call = copied ? "copy" : run_->options.mode == RestoreMode::kMove ? "renameat2" : "linkat";
-  run_->leave(item.dir.captured_path_of(item.entry.name), call, cause, reason_of(cause, run_->options.mode));
+  const std::string_view call = copied                                     ? "copy"
+                                : run_->options.mode == RestoreMode::kMove ? "renameat2"
+                                                                           : "linkat";
+  run_->leave(item.dir.captured_path_of(item.entry.name), call, cause,
+              reason_of(cause, run_->options.mode));
 }
 
 }  // namespace holdfast::core

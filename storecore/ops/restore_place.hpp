@@ -13,19 +13,23 @@
 
 /// Files, symlinks and nodes at the destination.
 ///
-/// The mirror's name is looked at first: nobody but us can touch it, so what is linked, renamed or copied a moment later is
-/// what was looked at, and no second look at the destination is needed. Nothing at the destination is touched before it is
-/// certain that the mirror has what shall take its place.
+/// The mirror's name is looked at first: nobody but us can touch it, so what is linked, renamed or
+/// copied a moment later is what was looked at, and no second look at the destination is needed.
+/// Nothing at the destination is touched before it is certain that the mirror has what shall take
+/// its place.
 namespace holdfast::core {
 
 class RestorePlacer {
  public:
-  RestorePlacer(RestoreRun& run, RestoreBuilder& builder) noexcept : run_(&run), builder_(&builder) {}
+  RestorePlacer(RestoreRun& run, RestoreBuilder& builder) noexcept
+      : run_(&run), builder_(&builder) {}
 
   /// Puts one entry into its place, under @p name, or says why not.
-  void place(RestoreDir& dir, const catalog::Entry& entry, const std::string& name, const catalog::Reader& reader);
+  void place(RestoreDir& dir, const catalog::Entry& entry, const std::string& name,
+             const catalog::Reader& reader);
   /// Says what place() would do, and changes nothing.
-  void look(RestoreDir& dir, const catalog::Entry& entry, const std::string& name, const catalog::Reader& reader);
+  void look(RestoreDir& dir, const catalog::Entry& entry, const std::string& name,
+            const catalog::Reader& reader);
 
  private:
   /// One entry and where it comes from and goes to.
@@ -62,8 +66,9 @@ class RestorePlacer {
   RestoreBuilder* builder_;
 };
 
-/// Tells of a setuid, setgid or capability file: an old program with privileges is back in the new system.
-void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name, const catalog::InodeRecord& record,
-                          const std::string& path);
+/// Tells of a setuid, setgid or capability file: an old program with privileges is back in the new
+/// system.
+void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name,
+                          const catalog::InodeRecord& record, const std::string& path);
 
 }  // namespace holdfast::core

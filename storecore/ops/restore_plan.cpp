@@ -3,10 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/select/selection.hpp"
 
 namespace holdfast::core {
 
@@ -24,16 +35,18 @@ using Components = std::vector<std::string>;
 Result<Components> components_of(const std::string& path, std::string_view what) {
   auto components = catalog::split_path(path);
   if (!components)
-    return catalog::fail(Fault::kUsage, path, fmt::format("{}: no '..' and no names of this length", what));
+    return catalog::fail(Fault::kUsage, path,
+                         fmt::format("{}: no '..' and no names of this length", what));
   return std::move(*components);
 }
 
-Result<Reader::Found> find_named(const Reader& reader, const Components& components, const std::string& path,
-                                 std::string_view what) {
+Result<Reader::Found> find_named(const Reader& reader, const Components& components,
+                                 const std::string& path, std::string_view what) {
   auto found = reader.find_path(components);
   if (!found) return std::unexpected(found.error());
   if (!*found)
-    return catalog::fail(Fault::kUsage, path, fmt::format("{} names nothing that was captured", what),
+    return catalog::fail(Fault::kUsage, path,
+                         fmt::format("{} names nothing that was captured", what),
                          "holdfast ls lists what was; paths are literal and relative to ROOT");
   return std::move(**found);
 }
@@ -68,14 +81,16 @@ bool PathTree::covers(const Components& components) const {
 Result<RestorePlan> RestorePlan::make(const RestoreOptions& options, const Components& finished,
                                       const Reader& reader) {
   RestorePlan plan;
-  if (auto status = plan.add_paths(options, reader); !status) return std::unexpected(status.error());
+  if (auto status = plan.add_paths(options, reader); !status)
+    return std::unexpected(status.error());
   if (!finished.empty()) {
     plan.finished_ = std::make_unique<PathTree>();
     for (const std::string& path : finished) {
       if (const auto components = catalog::split_path(path)) plan.finished_->add(*components);
     }
   }
-  if (auto status = plan.add_patterns(options, reader); !status) return std::unexpected(status.error());
+  if (auto status = plan.add_patterns(options, reader); !status)
+    return std::unexpected(status.error());
   if (auto status = plan.add_maps(options, reader); !status) return std::unexpected(status.error());
   return plan;
 }
@@ -102,14 +117,16 @@ Status RestorePlan::add_maps(const RestoreOptions& options, const Reader& reader
     auto to = components_of(mapping.to, "--map NEW");
     if (!to) return std::unexpected(to.error());
     if (from->empty())
-      return catalog::fail(Fault::kUsage, mapping.from, "--map OLD is ROOT itself", "--to DIR does that");
+      return catalog::fail(Fault::kUsage, mapping.from, "--map OLD is ROOT itself",
+                           "--to DIR does that");
     auto found = find_named(reader, *from, mapping.from, "--map OLD");
     if (!found) return std::unexpected(found.error());
     if (to->empty() && found->entry.kind != Entry::Kind::kDirectory)
       return catalog::fail(Fault::kUsage, mapping.to, "--map NEW needs a name");
     for (const MapJob& other : jobs_) {
       if (other.from == *from) return catalog::fail(Fault::kUsage, mapping.from, "is mapped twice");
-      if (other.to == *to) return catalog::fail(Fault::kUsage, mapping.to, "two --map lead to this place");
+      if (other.to == *to)
+        return catalog::fail(Fault::kUsage, mapping.to, "two --map lead to this place");
     }
     maps_->add(*from);
     jobs_.push_back({.from = std::move(*from),
@@ -119,7 +136,7 @@ Status RestorePlan::add_maps(const RestoreOptions& options, const Reader& reader
                      .position = {}});
   }
   std::erase_if(jobs_, [&](MapJob& job) { return !settle_job(job); });
-  std::ranges::stable_sort(jobs_, {}, [](const MapJob& job) { return job.to.size(); });
+  std::ranges::sort(jobs_, {}, [](const MapJob& job) { return job.to.size(); });
   return {};
 }
 
@@ -136,11 +153,13 @@ bool RestorePlan::settle_job(MapJob& job) const {
   return true;
 }
 
-/// Includes are tried on the catalog: one that matches nothing is a mistake, told before anything is done.
+/// Includes are tried on the catalog: one that matches nothing is a mistake, told before anything
+/// is done.
 Status RestorePlan::add_patterns(const RestoreOptions& options, const Reader& reader) {
   if (options.include.empty() && options.exclude.empty()) return {};
-  auto selection = Selection::compile(
-      {.everything = options.include.empty(), .include = options.include, .exclude = options.exclude});
+  auto selection = Selection::compile({.everything = options.include.empty(),
+                                       .include = options.include,
+                                       .exclude = options.exclude});
   if (!selection) return std::unexpected(selection.error());
   selection_ = std::move(*selection);
   std::vector<std::pair<DirId, Selection::State>> todo{{catalog::kRootDir, selection_->root()}};
@@ -158,7 +177,8 @@ Status RestorePlan::add_patterns(const RestoreOptions& options, const Reader& re
   }
   const auto unmatched = selection_->unmatched_includes();
   if (unmatched.empty()) return {};
-  return catalog::fail(Fault::kUsage, unmatched.front(), "this --include matches nothing that was captured");
+  return catalog::fail(Fault::kUsage, unmatched.front(),
+                       "this --include matches nothing that was captured");
 }
 
 PlanPosition RestorePlan::root() const {
@@ -173,7 +193,8 @@ PlanPosition RestorePlan::root() const {
 
 PlanVerdict RestorePlan::root_verdict() const noexcept {
   if (paths_ && !paths_->ends()) return PlanVerdict::kEnter;
-  if (selection_ && selection_->root_verdict() != Selection::Verdict::kSelected) return PlanVerdict::kEnter;
+  if (selection_ && selection_->root_verdict() != Selection::Verdict::kSelected)
+    return PlanVerdict::kEnter;
   return PlanVerdict::kTake;
 }
 
@@ -199,7 +220,8 @@ PlanVerdict RestorePlan::judge_unmapped(const PlanPosition& at, std::string_view
   return verdict == PlanVerdict::kEnter && !is_directory ? PlanVerdict::kSkip : verdict;
 }
 
-PlanVerdict RestorePlan::judge(const PlanPosition& at, std::string_view name, bool is_directory) const {
+PlanVerdict RestorePlan::judge(const PlanPosition& at, std::string_view name,
+                               bool is_directory) const {
   if (at.maps != nullptr) {
     const PathTree* mapped = at.maps->find(name);
     if (mapped != nullptr && mapped->ends()) return PlanVerdict::kSkip;
@@ -226,7 +248,8 @@ bool RestorePlan::takes_whole(const PlanPosition& at) const noexcept {
   return at.paths == nullptr && at.maps == nullptr && (!selection_ || at.selection.takes_all());
 }
 
-Result<bool> RestorePlan::is_place_of_captured(const Components& components, const Reader& reader) const {
+Result<bool> RestorePlan::is_place_of_captured(const Components& components,
+                                               const Reader& reader) const {
   if (maps_ && maps_->covers(components)) return false;
   const auto found = reader.find_path(components);
   if (!found) return std::unexpected(found.error());
@@ -241,14 +264,15 @@ Result<bool> covers_catalog(const Components& paths, const Reader& reader) {
   std::vector<std::pair<DirId, const PathTree*>> todo{{catalog::kRootDir, &all}};
   bool whole = true;
   while (whole && !todo.empty()) {
-    const auto [id, at] = todo.back();
+    const catalog::DirId id = todo.back().first;
+    const PathTree* const at = todo.back().second;
     todo.pop_back();
     if (at->ends()) continue;
     const auto row = reader.find_directory(id);
     if (!row) return std::unexpected(row.error());
     // A directory that was selected itself is not restored by what lies below it.
     if (!*row || (*row)->record.selected) return false;
-    const auto status = reader.for_each_entry(id, [&, at = at](DirId, const Entry& entry) -> Result<bool> {
+    const auto status = reader.for_each_entry(id, [&](DirId, const Entry& entry) -> Result<bool> {
       const PathTree* below = at->find(entry.name);
       whole = below != nullptr && (below->ends() || entry.kind == Entry::Kind::kDirectory);
       if (whole && !below->ends()) todo.emplace_back(entry.directory, below);

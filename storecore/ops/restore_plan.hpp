@@ -14,7 +14,8 @@
 #include "storecore/ops/operations.hpp"
 #include "storecore/select/selection.hpp"
 
-/// What a restore is about and where it goes, before anything is touched. No system call but LMDB's.
+/// What a restore is about and where it goes, before anything is touched. No system call but
+/// LMDB's.
 namespace holdfast::core {
 
 /// A set of literal paths, as a tree of components.
@@ -55,7 +56,7 @@ struct MapJob {
   std::vector<std::string> to;  ///< empty: a directory whose entries go to the destination's top
   catalog::DirId parent{};      ///< of the entry
   catalog::Entry entry;
-  PlanPosition position;        ///< of the parent
+  PlanPosition position;  ///< of the parent
   PlanVerdict verdict = PlanVerdict::kTake;
 };
 
@@ -63,7 +64,8 @@ struct MapJob {
 class RestorePlan {
  public:
   /// @p finished are paths that earlier runs have restored: there, what exists wins.
-  /// kUsage when a PATH, a map's OLD or an include names nothing in the catalog, or maps contradict each other.
+  /// kUsage when a PATH, a map's OLD or an include names nothing in the catalog, or maps contradict
+  /// each other.
   [[nodiscard]] static catalog::Result<RestorePlan> make(const RestoreOptions& options,
                                                          const std::vector<std::string>& finished,
                                                          const catalog::Reader& reader);
@@ -71,8 +73,10 @@ class RestorePlan {
   [[nodiscard]] PlanPosition root() const;
   [[nodiscard]] PlanVerdict root_verdict() const noexcept;
   /// What to do with entry @p name; a mapped one is kSkip: it has a job of its own.
-  [[nodiscard]] PlanVerdict judge(const PlanPosition& at, std::string_view name, bool is_directory) const;
-  /// Position inside directory @p name, for which judge() did not say kSkip (or which a job begins with).
+  [[nodiscard]] PlanVerdict judge(const PlanPosition& at, std::string_view name,
+                                  bool is_directory) const;
+  /// Position inside directory @p name, for which judge() did not say kSkip (or which a job begins
+  /// with).
   [[nodiscard]] PlanPosition enter(const PlanPosition& at, std::string_view name) const;
   /// Nothing below is left out or goes elsewhere: a subtree can go as one.
   [[nodiscard]] bool takes_whole(const PlanPosition& at) const noexcept;
@@ -84,15 +88,18 @@ class RestorePlan {
 
  private:
   RestorePlan() = default;
-  [[nodiscard]] catalog::Status add_paths(const RestoreOptions& options, const catalog::Reader& reader);
-  [[nodiscard]] catalog::Status add_maps(const RestoreOptions& options, const catalog::Reader& reader);
-  [[nodiscard]] catalog::Status add_patterns(const RestoreOptions& options, const catalog::Reader& reader);
+  [[nodiscard]] catalog::Status add_paths(const RestoreOptions& options,
+                                          const catalog::Reader& reader);
+  [[nodiscard]] catalog::Status add_maps(const RestoreOptions& options,
+                                         const catalog::Reader& reader);
+  [[nodiscard]] catalog::Status add_patterns(const RestoreOptions& options,
+                                             const catalog::Reader& reader);
   [[nodiscard]] PlanVerdict judge_unmapped(const PlanPosition& at, std::string_view name,
                                            bool is_directory) const;
   [[nodiscard]] bool settle_job(MapJob& job) const;
 
-  std::unique_ptr<PathTree> paths_;     ///< nullptr: everything
-  std::unique_ptr<PathTree> maps_;      ///< of OLDs
+  std::unique_ptr<PathTree> paths_;  ///< nullptr: everything
+  std::unique_ptr<PathTree> maps_;   ///< of OLDs
   std::unique_ptr<PathTree> finished_;
   std::optional<Selection> selection_;
   std::vector<MapJob> jobs_;

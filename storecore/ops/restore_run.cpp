@@ -2,13 +2,31 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
 #include "catalog/schema.hpp"
 #include "storecore/link/holder.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/restore_plan.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -22,22 +40,27 @@ constexpr std::size_t kCaptureIdPart = 8;
 
 /// True when @p path is @p top or below it.
 bool is_at_or_below(std::string_view path, std::string_view top) {
-  return path.starts_with(top) && (path.size() == top.size() || top.empty() || path[top.size()] == '/');
+  return path.starts_with(top) &&
+         (path.size() == top.size() || top.empty() || path[top.size()] == '/');
 }
 
-/// Answers that say nothing about the entry: the disk is full, or this process is out of something. A sector that cannot be
-/// read is about one file, and the others are worth the more.
-bool ends_the_run(std::error_code error) noexcept { return is_store_error(error) && error.value() != EIO; }
+/// Answers that say nothing about the entry: the disk is full, or this process is out of something.
+/// A sector that cannot be read is about one file, and the others are worth the more.
+bool ends_the_run(std::error_code error) noexcept {
+  return is_store_error(error) && error.value() != EIO;
+}
 
 }  // namespace
 
 std::string staging_name(const Store& store, std::string_view rest) {
-  return fmt::format("{}{}-{}", layout::kStagingPrefix, store.record().capture_id.substr(0, kCaptureIdPart), rest);
+  return fmt::format("{}{}-{}", layout::kStagingPrefix,
+                     store.record().capture_id.substr(0, kCaptureIdPart), rest);
 }
 
 void RestoreRun::start_over() noexcept {
-  for (auto* count : {&tally.restored, &tally.changed, &tally.linked, &tally.reflinked, &tally.copied,
-                      &tally.conflicts, &tally.undecided, &tally.kept, &tally.left, &tally.missing})
+  for (auto* count :
+       {&tally.restored, &tally.changed, &tally.linked, &tally.reflinked, &tally.copied,
+        &tally.conflicts, &tally.undecided, &tally.kept, &tally.left, &tally.missing})
     count->store(0, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   exceptions_.clear();
@@ -55,8 +78,8 @@ bool RestoreRun::goes_on() {
   return !errors.failed();
 }
 
-void RestoreRun::problem(ProblemKind kind, std::string path, std::string_view operation, std::error_code cause,
-                         std::string_view reason) {
+void RestoreRun::problem(ProblemKind kind, std::string path, std::string_view operation,
+                         std::error_code cause, std::string_view reason) {
   context.observer->problem(store.place().root, {.kind = kind,
                                                  .path = std::move(path),
                                                  .operation = std::string(operation),
@@ -66,7 +89,8 @@ void RestoreRun::problem(ProblemKind kind, std::string path, std::string_view op
 
 void RestoreRun::leave(std::string path, std::string_view operation, std::error_code cause,
                        std::string_view reason, std::uint64_t entries) {
-  if (cause && ends_the_run(cause)) return errors.set(catalog::failed(operation, path, cause).error());
+  if (cause && ends_the_run(cause))
+    return errors.set(catalog::failed(operation, path, cause).error());
   tally.left.fetch_add(entries, std::memory_order_relaxed);
   step(entries);
   problem(ProblemKind::kLeft, std::move(path), operation, cause, reason);
@@ -90,14 +114,17 @@ void RestoreRun::missing(std::string path, std::string_view reason, std::uint64_
   problem(ProblemKind::kMissing, std::move(path), {}, {}, reason);
 }
 
-std::string_view RestoreRun::why_it_stays(const Stat& existing, const std::string& where, bool in_map,
-                                          const catalog::Reader& reader) {
+std::string_view RestoreRun::why_it_stays(const Stat& existing, const std::string& where,
+                                          bool in_map, const catalog::Reader& reader) {
   if (existing.same_inode(store.store_stat())) return "the store stands there";
-  if (existing.is_mount_root() || !existing.same_volume(dest_stat)) return "another volume is mounted there";
-  if (!existing.same_volume(store.store_stat())) return "what is there cannot be put away on another volume";
+  if (existing.is_mount_root() || !existing.same_volume(dest_stat))
+    return "another volume is mounted there";
+  if (!existing.same_volume(store.store_stat()))
+    return "what is there cannot be put away on another volume";
   if (in_map) {
     const auto components = catalog::split_path(where);
-    const auto claimed = components ? plan.is_place_of_captured(*components, reader) : catalog::Result<bool>(true);
+    const auto claimed =
+        components ? plan.is_place_of_captured(*components, reader) : catalog::Result<bool>(true);
     if (!claimed) errors.set(claimed.error());
     if (!claimed || *claimed) return "the place belongs to another captured entry";
   }
@@ -113,12 +140,14 @@ std::string_view RestoreRun::why_it_stays(const Stat& existing, const std::strin
 
 Status RestoreRun::displace(DirFd dir, const std::string& name, const std::string& where) {
   const auto stat = stat_at(dir, name);
-  if (!stat || (!stat->is_immutable() && !stat->is_append_only())) return displaced.take(dir, name, where);
+  if (!stat || (!stat->is_immutable() && !stat->is_append_only()))
+    return displaced.take(dir, name, where);
   Status taken;
-  const auto cleared = flags.with_cleared(dir, name, flag_path(where, where), [&]() -> catalog::SysStatus {
-    taken = displaced.take(dir, name, where);
-    return {};
-  });
+  const auto cleared =
+      flags.with_cleared(dir, name, flag_path(where, where), [&]() -> catalog::SysStatus {
+        taken = displaced.take(dir, name, where);
+        return {};
+      });
   if (!cleared) return catalog::failed("ioctl(FS_IOC_SETFLAGS)", where, cleared.error());
   return taken;
 }

@@ -32,16 +32,16 @@ namespace holdfast::core {
 
 /// Walks over the same entries and places, with different ends.
 enum class RestorePass : std::uint8_t {
-  kLook,     ///< what would happen? Changes nothing
+  kLook,  ///< what would happen? Changes nothing
   kRestore,
-  kCheck,    ///< are the restored names what they should be?
-  kClear,    ///< mode move: second names and emptied directories leave the mirror
+  kCheck,  ///< are the restored names what they should be?
+  kClear,  ///< mode move: second names and emptied directories leave the mirror
 };
 
 /// Entries by what became of them. Any thread.
 struct RestoreTally {
-  std::atomic<std::uint64_t> restored{0};   ///< in place at the end, whoever put them there
-  std::atomic<std::uint64_t> changed{0};    ///< put there by this run
+  std::atomic<std::uint64_t> restored{0};  ///< in place at the end, whoever put them there
+  std::atomic<std::uint64_t> changed{0};   ///< put there by this run
   std::atomic<std::uint64_t> linked{0};
   std::atomic<std::uint64_t> reflinked{0};
   std::atomic<std::uint64_t> copied{0};
@@ -64,13 +64,14 @@ struct RestoreSetup {
   const RunContext& context;
   FlagJournal& flags;
   Attic& displaced;
-  Attic& dropped;                        ///< for what an interrupted run left behind
+  Attic& dropped;  ///< for what an interrupted run left behind
   std::shared_ptr<FdBudget> budget;
-  std::shared_ptr<DirNode> dest;         ///< the destination's top
+  std::shared_ptr<DirNode> dest;  ///< the destination's top
   Stat dest_stat;
-  std::string dest_path;                 ///< absolute, without symlinks
-  std::optional<std::string> from_root;  ///< the destination relative to ROOT; nullopt: it is elsewhere
-  std::vector<std::string> mounts;       ///< mount points below the destination, relative to it
+  std::string dest_path;  ///< absolute, without symlinks
+  std::optional<std::string>
+      from_root;                    ///< the destination relative to ROOT; nullopt: it is elsewhere
+  std::vector<std::string> mounts;  ///< mount points below the destination, relative to it
   std::shared_ptr<DirNode> mirror{};
   bool privileged = false;
 };
@@ -80,6 +81,9 @@ struct RestoreRun : RestoreSetup {
   explicit RestoreRun(RestoreSetup setup) : RestoreSetup(std::move(setup)) {}
 
   Progress* progress = nullptr;  ///< of the running phase
+  /// A pass that only looks comes before the real one, which says the same again: only conflicts
+  /// are told.
+  bool looks_ahead = false;
   FirstError errors{};
   RestoreTally tally{};
 
@@ -91,30 +95,36 @@ struct RestoreRun : RestoreSetup {
   [[nodiscard]] ConflictPolicy policy_at(const PlanPosition& at) const noexcept;
   /// Sees to it that the passes end when somebody asked for it. True: go on.
   [[nodiscard]] bool goes_on();
-  void step(std::uint64_t entries = 1) { progress->files.fetch_add(entries, std::memory_order_relaxed); }
+  void step(std::uint64_t entries = 1) {
+    progress->files.fetch_add(entries, std::memory_order_relaxed);
+  }
 
-  void problem(catalog::ProblemKind kind, std::string path, std::string_view operation, std::error_code cause,
-               std::string_view reason);
-  /// An entry, with @p entries below and including it, is not in its place. Errors that speak of the disk or of this
-  /// process end the run instead.
-  void leave(std::string path, std::string_view operation, std::error_code cause, std::string_view reason,
-             std::uint64_t entries = 1);
+  void problem(catalog::ProblemKind kind, std::string path, std::string_view operation,
+               std::error_code cause, std::string_view reason);
+  /// An entry, with @p entries below and including it, is not in its place. Errors that speak of
+  /// the disk or of this process end the run instead.
+  void leave(std::string path, std::string_view operation, std::error_code cause,
+             std::string_view reason, std::uint64_t entries = 1);
   /// A conflict that a person must look at.
   void undecided(std::string path, std::string_view reason, std::uint64_t entries = 1);
   /// A conflict that the policy decided.
   void decided(std::string path, std::string_view reason);
   void missing(std::string path, std::string_view reason, std::uint64_t entries = 1);
 
-  /// Why the existing entry cannot be renamed into displaced/; empty when it can. @p where is relative to the destination;
-  /// @p in_map: the newcomer goes to a place that was not its own, and what is there may be another captured entry.
-  [[nodiscard]] std::string_view why_it_stays(const Stat& existing, const std::string& where, bool in_map,
-                                              const catalog::Reader& reader);
+  /// Why the existing entry cannot be renamed into displaced/; empty when it can. @p where is
+  /// relative to the destination;
+  /// @p in_map: the newcomer goes to a place that was not its own, and what is there may be another
+  /// captured entry.
+  [[nodiscard]] std::string_view why_it_stays(const Stat& existing, const std::string& where,
+                                              bool in_map, const catalog::Reader& reader);
   /// Renames an existing entry into displaced/. @p where is relative to the destination.
-  [[nodiscard]] catalog::Status displace(DirFd dir, const std::string& name, const std::string& where);
+  [[nodiscard]] catalog::Status displace(DirFd dir, const std::string& name,
+                                         const std::string& where);
   /// The path under which FlagJournal finds an entry again after a crash.
   [[nodiscard]] std::string flag_path(const std::string& where, const std::string& captured) const;
 
-  /// Entries that are not under their own name: kept ones (no name), and newcomers beside an existing one.
+  /// Entries that are not under their own name: kept ones (no name), and newcomers beside an
+  /// existing one.
   void note_exception(catalog::DirId parent, std::string_view name, std::string instead);
   [[nodiscard]] std::optional<std::string> exception(catalog::DirId parent, std::string_view name);
 

@@ -1,14 +1,33 @@
 #include "storecore/ops/restore_walk.hpp"
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
 #include "storecore/hash/mirror_dirs.hpp"
-#include "storecore/os/at_calls.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/restore_dir.hpp"
+#include "storecore/ops/restore_plan.hpp"
+#include "storecore/ops/restore_run.hpp"
 #include "storecore/ops/verify_run.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -40,7 +59,11 @@ catalog::SysResult<Fd> make_way(DirFd parent, const std::string& name) {
 }  // namespace
 
 RestoreWalk::RestoreWalk(RestoreRun& run)
-    : run_(&run), builder_(run), placer_(run, builder_), checker_(run, builder_), pool_(run.context.jobs) {}
+    : run_(&run),
+      builder_(run),
+      placer_(run, builder_),
+      checker_(run, builder_),
+      pool_(run.context.jobs) {}
 
 RestoreWalk::~RestoreWalk() = default;
 
@@ -121,7 +144,8 @@ void RestoreWalk::work_on_job(const Dir& gate, const MapJob& job) {
     deal_with(*gate, job.entry, job.to.back());
     return end(gate);
   }
-  auto child = make_child(gate, job.entry, job.to.empty() ? std::string() : job.to.back(), job.verdict);
+  auto child =
+      make_child(gate, job.entry, job.to.empty() ? std::string() : job.to.back(), job.verdict);
   if (job.to.empty()) {
     child->place = gate->place;
     child->dest = gate->dest;
@@ -132,27 +156,32 @@ void RestoreWalk::work_on_job(const Dir& gate, const MapJob& job) {
   end(gate);
 }
 
-/// Opens the directory that receives a mapped entry, making what is missing on the way. False: there is no way.
+/// Opens the directory that receives a mapped entry, making what is missing on the way. False:
+/// there is no way.
 bool RestoreWalk::open_gate(RestoreDir& gate, const MapJob& job) {
   gate.place = Place::kExisting;
   gate.dest = run_->dest;
   const auto top = gate.dest->open();
-  const auto stat = top ? stat_fd((*top)->get()) : catalog::SysResult<Stat>(std::unexpected(top.error()));
+  const auto stat =
+      top ? stat_fd((*top)->get()) : catalog::SysResult<Stat>(std::unexpected(top.error()));
   if (!stat) {
     run_->errors.set(failed("statx", run_->dest_path, stat.error()).error());
     return false;
   }
   gate.times = *stat;
   for (std::size_t i = 0; i + 1 < job.to.size(); ++i) {
-    if (!pass_gate(gate, job, job.to[i])) return gate.place == Place::kAbsent && pass_ == RestorePass::kLook;
+    if (!pass_gate(gate, job, job.to[i]))
+      return gate.place == Place::kAbsent && pass_ == RestorePass::kLook;
   }
   return true;
 }
 
-/// One component further. False: it is not there (kAbsent, and not to be made in this pass), or cannot be passed.
+/// One component further. False: it is not there (kAbsent, and not to be made in this pass), or
+/// cannot be passed.
 bool RestoreWalk::pass_gate(RestoreDir& gate, const MapJob& job, const std::string& name) {
   const auto parent = gate.dest->open();
-  auto fd = parent ? open_dir_at(**parent, name.c_str()) : catalog::SysResult<Fd>(std::unexpected(parent.error()));
+  auto fd = parent ? open_dir_at(**parent, name.c_str())
+                   : catalog::SysResult<Fd>(std::unexpected(parent.error()));
   bool made = false;
   if (parent && !fd && fd.error().value() == ENOENT) {
     if (pass_ != RestorePass::kRestore) {
@@ -189,8 +218,10 @@ void RestoreWalk::begin(const Dir& dir) {
   if (!run_->goes_on()) return end(dir);
   auto row = reader().find_directory(dir->id);
   if (!row || !*row) {
-    run_->errors.set(row ? catalog::fail(Fault::kCatalogBad, dir->captured_path(), "a directory has no record").error()
-                         : row.error());
+    run_->errors.set(
+        row ? catalog::fail(Fault::kCatalogBad, dir->captured_path(), "a directory has no record")
+                  .error()
+            : row.error());
     return end(dir);
   }
   dir->record = std::move((*row)->record);
@@ -227,7 +258,8 @@ bool RestoreWalk::enter(RestoreDir& dir) {
   if (pass_ == RestorePass::kClear) return false;
   if (pass_ == RestorePass::kCheck) {
     if (dir.in_moved)
-      run_->missing(dir.captured_path(), "the store had no such directory", dir.record.subtree.entries + 1);
+      run_->missing(dir.captured_path(), "the store had no such directory",
+                    dir.record.subtree.entries + 1);
     return false;
   }
   if (run_->options.mode == RestoreMode::kMove && builder_.move_whole(dir)) {
@@ -240,8 +272,8 @@ bool RestoreWalk::enter(RestoreDir& dir) {
 void RestoreWalk::list(const Dir& dir) {
   std::vector<Dir> children;
   bool ended = true;
-  const auto status =
-      reader().for_each_entry_after(dir->position, [&](DirId parent, const Entry& row) -> Result<bool> {
+  const auto status = reader().for_each_entry_after(
+      dir->position, [&](DirId parent, const Entry& row) -> Result<bool> {
         if (parent != dir->id) return false;
         if (children.size() == kMaxQueuedChildren || !run_->goes_on()) {
           ended = false;
@@ -278,7 +310,8 @@ void RestoreWalk::entry(const Dir& dir, const Entry& entry, std::vector<Dir>& ch
     return children.push_back(make_child(dir, entry, entry.name, verdict));
   }
   const FileType type = entry.inode.type;
-  if (type == FileType::kFile || pass_ != RestorePass::kRestore) return deal_with(*dir, entry, entry.name);
+  if (type == FileType::kFile || pass_ != RestorePass::kRestore)
+    return deal_with(*dir, entry, entry.name);
   (type == FileType::kSymlink ? dir->symlinks : dir->nodes).push_back(entry);
 }
 
@@ -317,11 +350,12 @@ void RestoreWalk::deal_with(RestoreDir& dir, const Entry& entry, const std::stri
 
 void RestoreWalk::deal_with_later_ones(RestoreDir& dir) {
   for (const Entry& node : std::exchange(dir.nodes, {})) deal_with(dir, node, node.name);
-  for (const Entry& symlink : std::exchange(dir.symlinks, {})) deal_with(dir, symlink, symlink.name);
+  for (const Entry& symlink : std::exchange(dir.symlinks, {}))
+    deal_with(dir, symlink, symlink.name);
 }
 
-/// Goes up as far as everything below is done. Finished directories let go of their parents on the way, so that a deep
-/// tree is not torn down by one recursive destructor.
+/// Goes up as far as everything below is done. Finished directories let go of their parents on the
+/// way, so that a deep tree is not torn down by one recursive destructor.
 void RestoreWalk::end(const Dir& dir) {
   Dir at = dir;
   while (at && at->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -338,7 +372,8 @@ void RestoreWalk::end(const Dir& dir) {
 
 /// Directories are entries, too. Tops are not: a gate is nobody's entry, and ROOT is not counted.
 void RestoreWalk::count(const RestoreDir& dir) {
-  if (!dir.parent || dir.place == Place::kBlocked || (dir.place == Place::kAbsent && !dir.wanted())) return;
+  if (!dir.parent || dir.place == Place::kBlocked || (dir.place == Place::kAbsent && !dir.wanted()))
+    return;
   run_->tally.restored.fetch_add(1, std::memory_order_relaxed);
   run_->step();
 }

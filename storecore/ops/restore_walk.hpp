@@ -15,13 +15,15 @@
 
 /// Walks the catalog from the top down and has each entry dealt with.
 ///
-/// One task a directory, on a LIFO pool, each worker with a snapshot of its own: calls that change one directory
-/// serialise in the kernel anyway, and depth first keeps few directories open and few unfinished. A directory with many
-/// subdirectories steps back beneath them and goes on by key. Within a directory files come first, then nodes, then
-/// symlinks: while anything is still being put somewhere, no symlink of ours leads anywhere.
+/// One task a directory, on a LIFO pool, each worker with a snapshot of its own: calls that change
+/// one directory serialise in the kernel anyway, and depth first keeps few directories open and few
+/// unfinished. A directory with many subdirectories steps back beneath them and goes on by key.
+/// Within a directory files come first, then nodes, then symlinks: while anything is still being
+/// put somewhere, no symlink of ours leads anywhere.
 ///
-/// A --map is a walk of its own after the main one, which leaves it out: its place may lie in a directory that the main walk
-/// is still building. Times of the directory that receives it are put back.
+/// A --map is a walk of its own after the main one, which leaves it out: its place may lie in a
+/// directory that the main walk is still building. Times of the directory that receives it are put
+/// back.
 namespace holdfast::core {
 
 class RestoreWalk {
@@ -48,7 +50,8 @@ class RestoreWalk {
   [[nodiscard]] bool enter(RestoreDir& dir);
   void list(const Dir& dir);
   void entry(const Dir& dir, const catalog::Entry& entry, std::vector<Dir>& children);
-  [[nodiscard]] Dir make_child(const Dir& dir, const catalog::Entry& entry, std::string name, PlanVerdict verdict);
+  [[nodiscard]] Dir make_child(const Dir& dir, const catalog::Entry& entry, std::string name,
+                               PlanVerdict verdict);
   void deal_with(RestoreDir& dir, const catalog::Entry& entry, const std::string& name);
   void deal_with_later_ones(RestoreDir& dir);
   void end(const Dir& dir);

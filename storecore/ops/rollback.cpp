@@ -4,22 +4,33 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <expected>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/move_aside.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

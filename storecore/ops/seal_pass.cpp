@@ -1,7 +1,11 @@
 #include "storecore/ops/seal_pass.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -9,12 +13,21 @@
 
 #include "catalog/codec.hpp"
 #include "catalog/content_index.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "catalog/schema.hpp"
+#include "catalog/writer.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/manifest_file.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -31,6 +44,9 @@ using catalog::Status;
 using catalog::Table;
 
 namespace {
+
+/// Directory rows read before the changed ones among them are written.
+constexpr std::size_t kChunk = 4096;
 
 /// Distinct sets of owners, each kept once: nearly all directories share a handful.
 class IdSets {
@@ -274,7 +290,6 @@ catalog::SubtreeSummary Derivation::summary(const Sum& sum) const {
 
 Status Derivation::write_summaries() {
   // In chunks: what is read belongs to a transaction that the next write invalidates.
-  constexpr std::size_t kChunk = 4096;
   std::uint64_t first = 1;
   while (true) {
     std::vector<Directory> changed;

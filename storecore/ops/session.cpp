@@ -3,13 +3,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/run_log.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -70,16 +89,28 @@ void Session::log_into(const Store& store) {
 }
 
 Status Session::phase(std::string_view name, const std::function<Status(Progress&)>& body) {
-  Progress progress;
-  const auto begun = std::chrono::steady_clock::now();
-  phase_begun(report_.root, name, progress);
-  Status status = body(progress);
-  const double seconds = seconds_since(begun);
-  phase_ended(report_.root, name, seconds, progress.files.load(), progress.bytes.load());
+  // Ended also when an exception passes: the display reads the progress until then.
+  struct Running {
+    Session* session;
+    std::string_view name;
+    Progress progress;
+    std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
+    Running(Session& of, std::string_view phase) : session(&of), name(phase) {
+      session->phase_begun(session->report_.root, name, progress);
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() {
+      session->phase_ended(session->report_.root, name, seconds_since(begun), progress.files.load(),
+                           progress.bytes.load());
+    }
+  };
+  Running running(*this, name);
+  Status status = body(running.progress);
   report_.phases.push_back({.name = std::string(name),
-                            .seconds = seconds,
-                            .files = progress.files.load(),
-                            .bytes = progress.bytes.load()});
+                            .seconds = seconds_since(running.begun),
+                            .files = running.progress.files.load(),
+                            .bytes = running.progress.bytes.load()});
   return status;
 }
 
@@ -162,22 +193,21 @@ std::string next_step(const VolumeReport& report) {
   if (!report.state) return fmt::format("holdfast capture {}", root);
   switch (*report.state) {
     case StoreState::kCapturing:
-      return fmt::format("holdfast capture {} (goes on where it was)", root);
+      return fmt::format("holdfast capture {}", root);
     case StoreState::kLinked:
       return fmt::format("holdfast seal {}", root);
     case StoreState::kSealed:
-      return fmt::format("holdfast wipe {} --yes (with --dry-run first)", root);
+      return fmt::format("holdfast wipe --dry-run {}", root);
     case StoreState::kWiping:
-      return fmt::format("holdfast wipe {} --yes (goes on), or holdfast rollback {} --yes", root,
-                         root);
+      return fmt::format("holdfast wipe --yes {}", root);
     case StoreState::kWiped:
-      return fmt::format("apply the image to {}, then holdfast restore {}", root, root);
+      return fmt::format("apply the image to {}, then: holdfast restore {}", root, root);
     case StoreState::kRestoring:
-      return fmt::format("holdfast restore {} (goes on)", root);
+      return fmt::format("holdfast restore {}", root);
     case StoreState::kRestored:
-      return fmt::format("look at the new system, then holdfast discard {} --yes", root);
+      return fmt::format("look at the new system, then: holdfast discard --yes {}", root);
     case StoreState::kDiscarding:
-      return fmt::format("holdfast discard {} --yes (goes on)", root);
+      return fmt::format("holdfast discard --yes {}", root);
   }
   return {};
 }

@@ -5,16 +5,27 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/problem.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
-#include "storecore/run/first_error.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/pool.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
@@ -30,6 +41,7 @@ constexpr std::uint64_t kBlock = 512;
 struct Tree {
   std::string path;
   std::atomic<std::uint64_t> bytes{0};
+  std::atomic<bool> is_store{false};
 };
 
 struct Level {
@@ -43,7 +55,7 @@ class SurveyWalk {
   SurveyWalk(Stat root, std::optional<Stat> store, const Selection& selection, Progress& progress,
              const RunContext& context, std::string root_name)
       : root_(root),
-        store_(std::move(store)),
+        store_(store),
         selection_(&selection),
         progress_(&progress),
         context_(&context),
@@ -149,7 +161,10 @@ void SurveyWalk::visit(const Level& level) {
                                                .reason = {}});
     return;
   }
-  if (store_ && stat->same_inode(*store_)) return;
+  if (store_ && stat->same_inode(*store_)) {
+    if (level.tree) level.tree->is_store = true;
+    return;
+  }
   if (level.node->parent() && (!stat->same_volume(root_) || stat->is_mount_root())) {
     const std::lock_guard lock(mutex_);
     result_.borders.push_back(level.node->path());
@@ -184,6 +199,7 @@ catalog::Result<SurveyResult> SurveyWalk::run(Fd root) {
     return catalog::fail(catalog::Fault::kFailed, root_name_, "interrupted",
                          "run the command again");
   for (const auto& tree : trees_) {
+    if (tree->is_store) continue;
     result_.unselected_blocks += tree->bytes;
     result_.largest_unselected.push_back({.path = tree->path, .bytes = tree->bytes});
   }
@@ -204,8 +220,7 @@ catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir, const Selectio
   if (store_dir.fd >= 0) {
     if (const auto known = stat_fd(store_dir.fd)) store = *known;
   }
-  return SurveyWalk(*stat, std::move(store), selection, progress, context, root_name)
-      .run(std::move(*fd));
+  return SurveyWalk(*stat, store, selection, progress, context, root_name).run(std::move(*fd));
 }
 
 }  // namespace holdfast::core

@@ -3,13 +3,28 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/problem.hpp"
+#include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -4,13 +4,30 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <utility>
+#include <vector>
 
-#include "catalog/name.hpp"
+#include "catalog/batch.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/hash/hash_pass.hpp"
+#include "storecore/link/attic.hpp"
+#include "storecore/ops/capture_walk.hpp"
+#include "storecore/ops/catalog_feed.hpp"
 #include "storecore/ops/erase_rows.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

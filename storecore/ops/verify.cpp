@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -6,15 +5,14 @@
 #include <utility>
 
 #include "storecore/ops/followed.hpp"
+#include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/verify_content.hpp"
 #include "storecore/ops/verify_names.hpp"
 #include "storecore/ops/verify_run.hpp"
-#include "storecore/os/at_calls.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/catalog_file.hpp"
-#include "storecore/store/layout.hpp"
 
 namespace holdfast::core {
 
@@ -25,21 +23,11 @@ using catalog::Status;
 
 namespace {
 
-/// Where the entries are: the mirror, and ROOT when a restore moved names out of it.
-Result<HeldDir> top_of(const Store& store) {
-  auto budget = std::make_shared<FdBudget>(FdBudget::default_size());
-  auto tree = store.tree(budget);
-  if (!tree) {
-    if (is_gone(tree.error().cause))
-      return catalog::fail(Fault::kDamage, store.place().store, "the mirror (tree/) is gone");
-    return std::unexpected(tree.error());
-  }
-  HeldDir top{.mirror = std::move(*tree), .restored = nullptr};
-  if (!store.record().moved_out) return top;
-  auto root = open_at(store.root(), ".", O_RDONLY | O_DIRECTORY);
-  if (!root) return catalog::failed("openat", store.place().root, root.error());
-  top.restored = DirNode::root(std::move(*root), std::move(budget));
-  return top;
+Result<std::shared_ptr<DirNode>> open_mirror(const Store& store) {
+  auto tree = store.tree(std::make_shared<FdBudget>(FdBudget::default_size()));
+  if (!tree && is_gone(tree.error().cause))
+    return catalog::fail(Fault::kDamage, store.place().store, "the mirror (tree/) is gone");
+  return tree;
 }
 
 void report_tally(const VerifyRun& run, Counts& counts) {
@@ -69,8 +57,10 @@ Status check_sum(const VerifyRun& run) {
 }
 
 Status compare(Session& session, const Store& store, const catalog::Env& env, bool full) {
-  auto top = top_of(store);
-  if (!top) return std::unexpected(top.error());
+  auto tree = open_mirror(store);
+  if (!tree) return std::unexpected(tree.error());
+  const auto moved = MovedPlaces::load(store);
+  if (!moved) return std::unexpected(moved.error());
   return session.phase("verify", [&](Progress& progress) -> Status {
     const Counts totals = recorded_counts(store.record());
     progress.total_files = totals.get(Count::kEntries).value_or(0);
@@ -80,7 +70,8 @@ Status compare(Session& session, const Store& store, const catalog::Env& env, bo
                   .context = session.context(),
                   .progress = progress,
                   .full = full,
-                  .top = std::move(*top)};
+                  .tree = std::move(*tree),
+                  .moved = moved->get()};
     parallel_for(session.context().jobs == 1 ? 1 : 2, full ? 2 : 1, [&](std::size_t pass) {
       if (pass == 0) NamesPass(run).work();
       if (pass == 1) ContentPass(run).work();

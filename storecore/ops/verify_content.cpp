@@ -7,15 +7,13 @@
 #include <thread>
 #include <utility>
 
-#include "catalog/schema.hpp"
 #include "storecore/hash/hash_pass.hpp"
-#include "storecore/os/at_calls.hpp"
+#include "storecore/ops/restore_check.hpp"
 #include "storecore/run/pool.hpp"
 
 namespace holdfast::core {
 
 using catalog::Entry;
-using catalog::Held;
 using catalog::InodeRecord;
 using catalog::ProblemKind;
 using catalog::Result;
@@ -28,8 +26,6 @@ namespace {
 /// default.
 constexpr int kLeaseTries = 20;
 constexpr std::chrono::milliseconds kLeaseWait{50};
-/// Directories of restored places that are kept, as many as the windows keep of the mirror.
-constexpr std::size_t kKeptDirs = 4 * WindowReader::kDirs;
 
 bool is_first_name(const std::vector<WindowItem>& items, std::size_t i) {
   return i == 0 || !items[i].grouped || !items[i - 1].grouped ||
@@ -40,36 +36,18 @@ bool is_first_name(const std::vector<WindowItem>& items, std::size_t i) {
 
 ContentPass::ContentPass(VerifyRun& run)
     : run_(&run),
-      windows_(run.top.mirror, [&run](const Entry& entry) { return run.has_content(entry); }) {
-  if (run.top.restored) restored_.emplace(run.top.restored);
-}
-
-Result<ContentPass::Window> ContentPass::read_next(const catalog::Reader& reader) {
-  Window window;
-  auto items = windows_.next(reader);
-  if (!items) return std::unexpected(items.error());
-  window.items = std::move(*items);
-  if (!restored_) return window;
-  restored_->trim(kKeptDirs);
-  window.restored.reserve(window.items.size());
-  for (const WindowItem& item : window.items) {
-    auto dir = restored_->find(reader, catalog::parent_of_key(item.key).value_or(catalog::kNoDir));
-    if (!dir) return std::unexpected(dir.error());
-    window.restored.push_back(std::move(*dir));
-  }
-  return window;
-}
+      windows_(run.tree, [&run](const Entry& entry) { return run.has_content(entry); }) {}
 
 void ContentPass::work() {
   auto txn = catalog::ReadTxn::begin(run_->env);
   if (!txn) return run_->errors.set(std::move(txn.error()));
   const catalog::Reader reader(*txn);
-  auto window = read_next(reader);
-  while (window && !window->items.empty() && run_->goes_on()) {
+  auto window = windows_.next(reader);
+  while (window && !window->empty() && run_->goes_on()) {
     Result<Window> next;
     const auto step = [&](std::size_t part) {
       if (part == 0) check(*window);
-      if (part == 1) next = read_next(reader);
+      if (part == 1) next = windows_.next(reader);
     };
     parallel_for(run_->context.jobs == 1 ? 1 : 2, 2, step);
     window = std::move(next);
@@ -78,7 +56,6 @@ void ContentPass::work() {
 }
 
 void ContentPass::check(const Window& window) {
-  const std::vector<WindowItem>& items = window.items;
   std::atomic<std::size_t> next{0};
   constexpr std::size_t kTake = 16;
   const unsigned readers = reader_threads(run_->context);
@@ -86,40 +63,29 @@ void ContentPass::check(const Window& window) {
     FileHasher hasher;
     while (true) {
       const std::size_t first = next.fetch_add(kTake, std::memory_order_relaxed);
-      if (first >= items.size()) break;
-      for (std::size_t i = first; i < std::min(first + kTake, items.size()); ++i) {
-        if (!is_first_name(items, i)) continue;  // whoever has the first takes them all
+      if (first >= window.size()) break;
+      for (std::size_t i = first; i < std::min(first + kTake, window.size()); ++i) {
+        if (!is_first_name(window, i)) continue;  // whoever has the first takes them all
         if (!run_->goes_on()) return;
         std::size_t last = i + 1;
-        while (last < items.size() && !is_first_name(items, last)) ++last;
+        while (last < window.size() && !is_first_name(window, last)) ++last;
         check_inode(window, i, last, hasher);
       }
     }
   });
 }
 
-HeldName ContentPass::find(const Window& window, std::size_t i) const {
-  const WindowItem& item = window.items[i];
-  const HeldDir dir{.mirror = item.dir,
-                    .restored = window.restored.empty() ? nullptr : window.restored[i]};
-  HeldName held = run_->find(dir, item.name, item.record);
-  item.dir->relax();
-  if (dir.restored) dir.restored->relax();
-  return held;
-}
-
 void ContentPass::check_inode(const Window& window, std::size_t first, std::size_t last,
                               FileHasher& hasher) {
-  const InodeRecord& record = window.items[first].record;
-  const bool more_names = window.items[first].grouped && record.names > last - first;
+  const InodeRecord& record = window[first].record;
+  const bool more_names = window[first].grouped && record.names > last - first;
   std::optional<Verdict> verdict;
   if (more_names) verdict = recall(record, last - first);
   const bool recalled = verdict.has_value();
   for (std::size_t i = first; i < last; ++i) {
-    const WindowItem& item = window.items[i];
-    const HeldName held = find(window, i);
-    if (held.answer == Answer::kNoDirectory && !is_shortage(held.cause))
-      continue;  // counted with its directory
+    const WindowItem& item = window[i];
+    const HeldName held = run_->find(*item.dir, false, item.name, record);
+    item.dir->relax();
     run_->step();
     if (held.answer != Answer::kHere) {
       absent(item, held);
@@ -132,6 +98,8 @@ void ContentPass::check_inode(const Window& window, std::size_t first, std::size
 }
 
 void ContentPass::absent(const WindowItem& item, const HeldName& held) {
+  if (held.answer == Answer::kNoDirectory && !is_shortage(held.cause))
+    return run_->count(lost_kind(held.cause));  // the names pass lists the directory
   std::string path = item.dir->path_of(item.name);
   if (held.answer == Answer::kOther)
     return run_->found(ProblemKind::kMissing, std::move(path), {}, {}, "another file has its name");
@@ -152,12 +120,12 @@ std::optional<ContentPass::Verdict> ContentPass::read(const WindowItem& item, co
                                                       FileHasher& hasher) {
   if (item.record.size == 0 && held.stat.size == 0)
     return judge(item.record, held.stat, catalog::digest_of({}));
-  SysResult<HashedFile> hashed = hasher.hash(*held.dir, item.name.c_str());
+  SysResult<HashedFile> hashed = hasher.hash(*held.dir, held.name.c_str());
   for (int attempt = 1;
        !hashed && hashed.error().value() == EAGAIN && attempt < kLeaseTries && run_->goes_on();
        ++attempt) {
     std::this_thread::sleep_for(kLeaseWait);
-    hashed = hasher.hash(*held.dir, item.name.c_str());
+    hashed = hasher.hash(*held.dir, held.name.c_str());
   }
   if (!hashed) {
     const int error = hashed.error().value();
@@ -189,27 +157,14 @@ ContentPass::Verdict ContentPass::judge(const InodeRecord& record, const Stat& s
                                         const catalog::Digest& hash) const {
   Verdict verdict;
   if (hash != record.hash || stat.size != record.size) {
-    const bool written = was_written(record, stat);
-    verdict.problem = written ? ProblemKind::kModified : ProblemKind::kCorrupt;
-    verdict.reason =
-        written ? "written to since capture" : "its content changed, and nobody wrote to it";
+    const ContentVerdict content = judge_content(run_->store, record, stat);
+    verdict.problem = content.kind;
+    verdict.reason = content.reason;
   } else if (const std::string_view what = changed_metadata(record, stat); !what.empty()) {
     verdict.problem = ProblemKind::kModified;
     verdict.reason = what;
   }
   return verdict;
-}
-
-/// Did somebody do it, or the disk? Times that moved say somebody. A ctime that we moved ourselves,
-/// by giving the inode a second name at restore, says nothing. Of held copies only the content's
-/// own times count: what is recorded as ctime is the original's.
-bool ContentPass::was_written(const InodeRecord& record, const Stat& stat) const {
-  if (stat.size != record.size || stat.mtime != record.mtime) return true;
-  if (record.held != Held::kLink || stat.ctime == record.ctime) return false;
-  const auto& ours = run_->store.record().own_changes;
-  return std::ranges::none_of(ours, [&](const OwnChange& change) {
-    return change.from <= stat.ctime && stat.ctime <= change.to;
-  });
 }
 
 std::optional<ContentPass::Verdict> ContentPass::recall(const InodeRecord& record,

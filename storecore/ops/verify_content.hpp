@@ -12,7 +12,6 @@
 
 #include "catalog/reader.hpp"
 #include "storecore/hash/hash_file.hpp"
-#include "storecore/hash/mirror_dirs.hpp"
 #include "storecore/hash/window.hpp"
 #include "storecore/ops/verify_run.hpp"
 
@@ -31,11 +30,8 @@ class ContentPass {
   void work();
 
  private:
-  struct Window {
-    std::vector<WindowItem> items;
-    std::vector<std::shared_ptr<DirNode>>
-        restored;  ///< of each item; empty unless restore moved names out
-  };
+  using Window = std::vector<WindowItem>;
+
   /// What is to be said of an inode's content.
   struct Verdict {
     std::optional<catalog::ProblemKind> problem;  ///< nullopt: as recorded
@@ -47,24 +43,20 @@ class ContentPass {
     std::uint64_t names_left = 0;
   };
 
-  [[nodiscard]] catalog::Result<Window> read_next(const catalog::Reader& reader);
   void check(const Window& window);
   void check_inode(const Window& window, std::size_t first, std::size_t last, FileHasher& hasher);
-  [[nodiscard]] HeldName find(const Window& window, std::size_t i) const;
   void absent(const WindowItem& item, const HeldName& held);
   void tell(const WindowItem& item, const Verdict& verdict);
   [[nodiscard]] std::optional<Verdict> read(const WindowItem& item, const HeldName& held,
                                             FileHasher& hasher);
   [[nodiscard]] Verdict judge(const catalog::InodeRecord& record, const Stat& stat,
                               const catalog::Digest& hash) const;
-  [[nodiscard]] bool was_written(const catalog::InodeRecord& record, const Stat& stat) const;
   [[nodiscard]] std::optional<Verdict> recall(const catalog::InodeRecord& record,
                                               std::uint64_t names);
   void keep(const catalog::InodeRecord& record, std::uint64_t names, const Verdict& verdict);
 
   VerifyRun* run_;
   WindowReader windows_;
-  std::optional<MirrorDirs> restored_;
   std::mutex kept_mutex_;
   std::unordered_map<std::uint64_t, Kept> kept_;  ///< by held inode
 };

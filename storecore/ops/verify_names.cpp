@@ -49,11 +49,13 @@ void NameSum::add(std::string_view name) {
 /// One catalogued directory. Belongs to the task that has it.
 struct NamesPass::Dir {
   DirId id{};
-  HeldDir held;
-  std::shared_ptr<DirNode> named;  ///< for its path, whether it is there or not
-  std::string position;            ///< key of the last entry that was looked at
-  NameSum catalogued;
+  std::shared_ptr<DirNode> mirror;
+  std::optional<ProblemKind>
+      lost;  ///< it is nowhere, and that is listed for it or for one above it
+  bool in_mirror = true;
   bool damaged = false;  ///< listed already: not to be counted as ok
+  std::string position;  ///< key of the last entry that was looked at
+  NameSum catalogued;
 };
 
 NamesPass::NamesPass(VerifyRun& run) : run_(&run), pool_(run.context.jobs) {}
@@ -70,46 +72,41 @@ void NamesPass::work() {
   }
   auto root = std::make_shared<Dir>();
   root->id = catalog::kRootDir;
-  root->held = run_->top;
-  root->named = root->held.mirror;
+  root->mirror = run_->tree;
   pool_.push([this, root] { begin(root); });
   pool_.run();
   snapshots_.clear();
 }
 
-/// The directory and all below it count as lost, in one line.
-void NamesPass::lose(const Dir& dir, ProblemKind kind, std::error_code cause) {
-  const auto row = reader().find_directory(dir.id);
-  if (!row) return run_->errors.set(row.error());
-  const std::uint64_t below = *row ? (*row)->record.subtree.entries : 0;
-  const std::uint64_t itself = dir.id == catalog::kRootDir ? 0 : 1;
-  run_->step(below + itself);
-  run_->found(kind, dir.named->path(), "openat", cause,
-              kind == ProblemKind::kMissing
-                  ? "the directory is gone, with all below it"
-                  : "the directory cannot be opened, nor what is below it",
-              below + itself);
+/// The mirror's directory cannot be opened. True: it is nowhere else either. What is below is
+/// looked at all the same, since restore may have moved it elsewhere, and counted, but only the
+/// topmost directory is listed.
+bool NamesPass::lose(Dir& dir, std::error_code cause) {
+  if (is_shortage(cause)) {
+    run_->errors.set(catalog::failed("openat", dir.mirror->path(), cause).error());
+    return true;
+  }
+  const ProblemKind kind = lost_kind(cause);
+  const bool moved = run_->moved != nullptr && run_->moved->has_directory(dir.mirror->path());
+  if (moved && kind == ProblemKind::kMissing) return false;
+  const bool nested = dir.lost.has_value();
+  dir.damaged = true;
+  if (!moved) dir.lost = dir.lost.value_or(kind);
+  if (nested) {
+    run_->count(*dir.lost);
+  } else {
+    run_->found(kind, dir.mirror->path(), "openat", cause,
+                kind == ProblemKind::kMissing ? "the directory is gone, with all below it"
+                                              : "the directory cannot be opened");
+  }
+  return !moved;
 }
 
 void NamesPass::begin(const DirPtr& dir) {
   if (!run_->goes_on()) return;
-  std::error_code cause;
-  bool unreadable = false;
-  if (dir->held.mirror) {
-    const auto opened = dir->held.mirror->open();
-    if (!opened) {
-      cause = opened.error();
-      unreadable = !is_gone(cause);
-      dir->held.mirror.reset();
-    }
-  }
-  if (dir->held.restored && !dir->held.restored->open()) dir->held.restored.reset();
-  if (!dir->held.mirror && !dir->held.restored)
-    return lose(*dir, unreadable ? ProblemKind::kCorrupt : ProblemKind::kMissing, cause);
-  if (unreadable) {
-    run_->found(ProblemKind::kCorrupt, dir->named->path(), "openat", cause,
-                "the directory cannot be opened");
-    dir->damaged = true;
+  if (const auto opened = dir->mirror->open(); !opened) {
+    dir->in_mirror = false;
+    if (!lose(*dir, opened.error())) dir->lost.reset();
   }
   dir->position = catalog::dir_key(dir->id);  // below the key of every entry in it
   scan(dir);
@@ -137,25 +134,23 @@ void NamesPass::scan(const DirPtr& dir) {
     pool_.push([this, dir] { scan(dir); });
   }
   for (DirPtr& child : children) pool_.push([this, child = std::move(child)] { begin(child); });
-  if (dir->held.mirror) dir->held.mirror->relax();
-  if (dir->held.restored) dir->held.restored->relax();
+  dir->mirror->relax();
 }
 
 void NamesPass::entry(const DirPtr& dir, const Entry& entry, std::vector<DirPtr>& children) {
   if (entry.kind != Entry::Kind::kDirectory) return held(*dir, entry);
   auto child = std::make_shared<Dir>();
   child->id = entry.directory;
-  child->named = DirNode::child(dir->held.mirror ? dir->held.mirror : dir->named, entry.name);
-  if (dir->held.mirror) child->held.mirror = child->named;
-  if (dir->held.restored) child->held.restored = DirNode::child(dir->held.restored, entry.name);
+  child->mirror = DirNode::child(dir->mirror, entry.name);
+  child->lost = dir->lost;
   children.push_back(std::move(child));
 }
 
 void NamesPass::held(const Dir& dir, const Entry& entry) {
   if (run_->has_content(entry)) return;
   run_->step();
-  const HeldName held = run_->find(dir.held, entry.name, entry.inode);
-  const auto path = [&] { return dir.named->path_of(entry.name); };
+  const HeldName held = run_->find(*dir.mirror, !dir.in_mirror, entry.name, entry.inode);
+  const auto path = [&] { return dir.mirror->path_of(entry.name); };
   switch (held.answer) {
     case Answer::kHere:
       return compare(dir, entry, held);
@@ -163,7 +158,8 @@ void NamesPass::held(const Dir& dir, const Entry& entry) {
       return run_->found(ProblemKind::kMissing, path(), {}, {}, "another file has its name");
     case Answer::kGone:
       return run_->found(ProblemKind::kMissing, path(), {}, {}, "gone from the store");
-    case Answer::kNoDirectory:  // it was there when this directory's task began
+    case Answer::kNoDirectory:
+      return run_->count(dir.lost.value_or(lost_kind(held.cause)));
     case Answer::kUnreadable:
       return run_->found(ProblemKind::kCorrupt, path(), "statx", held.cause, {});
   }
@@ -172,14 +168,14 @@ void NamesPass::held(const Dir& dir, const Entry& entry) {
 void NamesPass::compare(const Dir& dir, const Entry& entry, const HeldName& held) {
   const InodeRecord& record = entry.inode;
   if (const std::string_view what = changed(record, held.stat); !what.empty())
-    return run_->found(ProblemKind::kModified, dir.named->path_of(entry.name), {}, {}, what);
+    return run_->found(ProblemKind::kModified, dir.mirror->path_of(entry.name), {}, {}, what);
   if (run_->full && record.type == FileType::kSymlink) {
-    const auto target = readlink_at(*held.dir, entry.name.c_str());
+    const auto target = readlink_at(*held.dir, held.name.c_str());
     if (!target)
-      return run_->found(ProblemKind::kCorrupt, dir.named->path_of(entry.name), "readlinkat",
+      return run_->found(ProblemKind::kCorrupt, dir.mirror->path_of(entry.name), "readlinkat",
                          target.error(), {});
     if (*target != record.link_target)
-      return run_->found(ProblemKind::kCorrupt, dir.named->path_of(entry.name), {}, {},
+      return run_->found(ProblemKind::kCorrupt, dir.mirror->path_of(entry.name), {}, {},
                          "the symlink leads elsewhere than it did");
   }
   run_->found_ok();
@@ -189,8 +185,8 @@ void NamesPass::compare(const Dir& dir, const Entry& entry, const HeldName& held
 void NamesPass::end(Dir& dir) {
   const bool is_root = dir.id == catalog::kRootDir;
   if (!is_root) run_->step();
-  if (dir.held.mirror) {
-    const auto fd = dir.held.mirror->open();
+  if (dir.in_mirror) {
+    const auto fd = dir.mirror->open();
     auto listed = fd ? list(**fd) : SysResult<NameSum>(std::unexpected(fd.error()));
     if (listed && *listed != dir.catalogued) {
       if (const auto extras = list_extras(dir, **fd); !extras)
@@ -198,8 +194,8 @@ void NamesPass::end(Dir& dir) {
     }
     if (!listed && !dir.damaged) {
       dir.damaged = true;
-      run_->found(ProblemKind::kCorrupt, dir.named->path(), "getdents64", listed.error(),
-                  "the directory cannot be listed", is_root ? 0 : 1);
+      run_->found(ProblemKind::kCorrupt, dir.mirror->path(), "getdents64", listed.error(),
+                  "the directory cannot be listed");
     }
   }
   if (!dir.damaged && !is_root) run_->found_ok();
@@ -231,7 +227,7 @@ SysStatus NamesPass::list_extras(const Dir& dir, const Fd& fd) {
         return {};
       }
       if (!*known)
-        run_->found(ProblemKind::kExtra, dir.named->path_of(found.view()), {}, {},
+        run_->found(ProblemKind::kExtra, dir.mirror->path_of(found.view()), {}, {},
                     "in the store, but not catalogued");
     }
   }

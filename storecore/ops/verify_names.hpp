@@ -51,7 +51,7 @@ class NamesPass {
   void entry(const DirPtr& dir, const catalog::Entry& entry, std::vector<DirPtr>& children);
   void held(const Dir& dir, const catalog::Entry& entry);
   void compare(const Dir& dir, const catalog::Entry& entry, const HeldName& held);
-  void lose(const Dir& dir, catalog::ProblemKind kind, std::error_code cause);
+  [[nodiscard]] bool lose(Dir& dir, std::error_code cause);
   [[nodiscard]] catalog::SysResult<NameSum> list(const Fd& fd) const;
   [[nodiscard]] catalog::SysStatus list_extras(const Dir& dir, const Fd& fd);
   [[nodiscard]] catalog::Reader& reader();

@@ -33,8 +33,9 @@ HeldName look_in(DirNode& node, const std::string& name, const InodeRecord& reco
   const bool same = file_type(*stat) == record.type &&
                     stat->inode == catalog::raw(record.held_inode) && stat->device == device;
   held.answer = same ? Answer::kHere : Answer::kOther;
-  held.stat = *stat;
   held.dir = std::move(*dir);
+  held.name = name;
+  held.stat = *stat;
   return held;
 }
 
@@ -45,20 +46,21 @@ bool VerifyRun::has_content(const Entry& entry) const noexcept {
          entry.inode.hash_state == HashState::kHashed;
 }
 
-HeldName VerifyRun::find(const HeldDir& dir, const std::string& name,
+HeldName VerifyRun::find(DirNode& dir, bool lost, const std::string& name,
                          const InodeRecord& record) const {
-  const std::uint64_t device = store.store_stat().device;
   HeldName held;
   held.answer = Answer::kNoDirectory;
-  if (dir.mirror) held = look_in(*dir.mirror, name, record, device);
-  if (!dir.restored || held.answer == Answer::kHere || held.answer == Answer::kUnreadable ||
-      is_shortage(held.cause))
-    return held;
-  HeldName restored = look_in(*dir.restored, name, record, device);
-  if (restored.answer == Answer::kHere || is_shortage(restored.cause)) return restored;
-  // Something else at the restored place is the users' business; the entry itself is gone.
-  if (held.answer == Answer::kNoDirectory && restored.answer != Answer::kNoDirectory)
+  held.cause = std::make_error_code(std::errc::no_such_file_or_directory);
+  if (!lost) held = look_in(dir, name, record, store.store_stat().device);
+  if (moved == nullptr || held.answer == Answer::kHere || is_shortage(held.cause)) return held;
+  if (auto place = moved->find(dir.path_of(name), record)) {
+    held.answer = Answer::kHere;
+    held.dir = std::move(place->dir);
+    held.name = std::move(place->name);
+    held.stat = place->stat;
+  } else if (held.answer == Answer::kNoDirectory && moved->has_directory(dir.path())) {
     held.answer = Answer::kGone;
+  }
   return held;
 }
 
@@ -70,14 +72,18 @@ bool VerifyRun::goes_on() {
   return !errors.failed();
 }
 
-void VerifyRun::found(ProblemKind kind, std::string path, std::string_view operation,
-                      std::error_code cause, std::string_view reason, std::uint64_t entries) {
-  if (is_shortage(cause)) return errors.set(catalog::failed(operation, path, cause).error());
+void VerifyRun::count(ProblemKind kind) {
   auto& count = kind == ProblemKind::kModified  ? tally.modified
                 : kind == ProblemKind::kCorrupt ? tally.corrupt
                 : kind == ProblemKind::kMissing ? tally.missing
                                                 : tally.extra;
-  count.fetch_add(entries, std::memory_order_relaxed);
+  count.fetch_add(1, std::memory_order_relaxed);
+}
+
+void VerifyRun::found(ProblemKind kind, std::string path, std::string_view operation,
+                      std::error_code cause, std::string_view reason) {
+  if (is_shortage(cause)) return errors.set(catalog::failed(operation, path, cause).error());
+  count(kind);
   context.observer->problem(store.place().root, {.kind = kind,
                                                  .path = std::move(path),
                                                  .operation = std::string(operation),
@@ -93,6 +99,10 @@ bool is_shortage(std::error_code error) noexcept {
 bool is_gone(std::error_code error) noexcept {
   const int number = error.value();
   return number == ENOENT || number == ENOTDIR || number == ELOOP || number == ESTALE;
+}
+
+ProblemKind lost_kind(std::error_code error) noexcept {
+  return is_gone(error) ? ProblemKind::kMissing : ProblemKind::kCorrupt;
 }
 
 std::string_view changed_metadata(const InodeRecord& record, const Stat& stat) noexcept {

@@ -10,6 +10,7 @@
 #include "catalog/lmdb.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/records.hpp"
+#include "storecore/ops/moved_places.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/first_error.hpp"
@@ -36,24 +37,19 @@ struct VerifyTally {
   std::atomic<std::uint64_t> hashed_bytes{0};
 };
 
-/// Where the entries of one catalogued directory may be.
-struct HeldDir {
-  std::shared_ptr<DirNode> mirror;    ///< null: the mirror has no such directory
-  std::shared_ptr<DirNode> restored;  ///< its place below ROOT; null unless restore moved names out
-};
-
 /// What stands under a catalogued name.
 struct HeldName {
   enum class Answer : std::uint8_t {
     kHere,   ///< the recorded inode
     kOther,  ///< another file
     kGone,
-    kNoDirectory,  ///< its directory is gone or cannot be opened: the names pass lists that
+    kNoDirectory,  ///< its directory is gone or cannot be opened: see cause
     kUnreadable,   ///< see cause
   };
   Answer answer = Answer::kGone;
-  SharedFd dir;  ///< kHere: where it is
-  Stat stat;     ///< kHere
+  SharedFd dir;      ///< kHere: where it is,
+  std::string name;  ///< under which name,
+  Stat stat;         ///< and what it is
   std::error_code cause;
 };
 
@@ -65,25 +61,27 @@ struct VerifyRun {
   const RunContext& context;
   Progress& progress;
   bool full = false;
-  HeldDir top;  ///< the mirror, and ROOT when restore moved names out
+  std::shared_ptr<DirNode> tree;  ///< the mirror
+  MovedPlaces* moved = nullptr;   ///< null unless restore moved names out of the mirror
   FirstError errors{};
   VerifyTally tally{};
 
   /// True for entries that the content pass looks at.
   [[nodiscard]] bool has_content(const catalog::Entry& entry) const noexcept;
-  /// Looks in the mirror first, then at the restored place.
-  [[nodiscard]] HeldName find(const HeldDir& dir, const std::string& name,
+  /// Looks in the mirror first, then where restore moved it. @p dir is the mirror's directory; that
+  /// it is known to be gone is told by @p lost.
+  [[nodiscard]] HeldName find(DirNode& dir, bool lost, const std::string& name,
                               const catalog::InodeRecord& record) const;
   /// Sees to it that the passes end when somebody asked for it. True: go on.
   [[nodiscard]] bool goes_on();
 
-  /// Counts @p entries of one finding and lists it once.
+  /// Counts and lists one entry.
   void found(catalog::ProblemKind kind, std::string path, std::string_view operation,
-             std::error_code cause, std::string_view reason, std::uint64_t entries = 1);
+             std::error_code cause, std::string_view reason);
+  /// Counts only: an entry in a directory that is listed itself.
+  void count(catalog::ProblemKind kind);
   void found_ok() { tally.ok.fetch_add(1, std::memory_order_relaxed); }
-  void step(std::uint64_t entries = 1) {
-    progress.files.fetch_add(entries, std::memory_order_relaxed);
-  }
+  void step() { progress.files.fetch_add(1, std::memory_order_relaxed); }
 };
 
 /// Errors that say nothing about the entry but that this process ran out of something.
@@ -91,6 +89,9 @@ struct VerifyRun {
 /// Errors of a directory that is not there (any more): also another file, a symlink or another
 /// directory in its place.
 [[nodiscard]] bool is_gone(std::error_code error) noexcept;
+
+/// What a directory that cannot be opened is: missing, or there and unreadable.
+[[nodiscard]] catalog::ProblemKind lost_kind(std::error_code error) noexcept;
 
 /// Mode or owner as somebody else than capture gave it; "" when they are as recorded. Held copies
 /// and nodes are ours, and without privileges they could not get the owner of the original: never

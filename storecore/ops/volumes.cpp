@@ -5,12 +5,24 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/identity.hpp"
+#include "storecore/os/mounts.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/select/selection.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -127,11 +139,11 @@ std::string describe_border(int fd, const Stat& stat, bool subvolume) {
   }
   const auto space = space_of(fd);
   if (!space) return fmt::format("another volume is mounted here: {}", type);
-  constexpr double kMebibyte = 1024.0 * 1024.0;
+  constexpr double mebibyte = 1024.0 * 1024.0;
   const auto used =
       static_cast<double>(space->total_bytes - std::min(space->total_bytes, space->free_bytes));
   return fmt::format("another volume is mounted here: {}, {:.1f} MiB in use", type,
-                     used / kMebibyte);
+                     used / mebibyte);
 }
 
 Result<std::vector<std::string>> volumes_below(const std::string& root) {

@@ -6,25 +6,40 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
+#include "catalog/problem.hpp"
 #include "storecore/link/flag_journal.hpp"
+#include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/move_aside.hpp"
 #include "storecore/ops/old_system.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
 #include "storecore/ops/refresh.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
+#include "storecore/ops/vanish.hpp"
 #include "storecore/ops/wipe_checks.hpp"
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/run/pool.hpp"
-#include "storecore/store/catalog_file.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

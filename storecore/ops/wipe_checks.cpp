@@ -3,19 +3,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <expected>
+#include <set>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/schema.hpp"
 #include "storecore/ops/gaps.hpp"
+#include "storecore/ops/operations.hpp"
 #include "storecore/ops/refresh.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/ops/survey.hpp"
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/identity.hpp"
 #include "storecore/os/mounts.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/catalog_file.hpp"
-#include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

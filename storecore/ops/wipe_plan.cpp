@@ -3,17 +3,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <set>
 #include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "catalog/codec.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/name.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/journal.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

@@ -5,14 +5,22 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <expected>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catalog/digest.hpp"
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
+#include "storecore/ops/operations.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

@@ -6,9 +6,15 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "catalog/digest.hpp"
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
 
 namespace holdfast::core {
 

@@ -3,11 +3,16 @@
 #include <fcntl.h>
 
 #include <cstddef>
+#include <expected>
 #include <span>
+#include <string>
 #include <utility>
 
+#include "catalog/error.hpp"
 #include "catalog/manifest.hpp"
+#include "catalog/records.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/store/layout.hpp"
 
 namespace holdfast::core {

@@ -203,11 +203,11 @@ std::optional<DecodedSlot> decode_slot(std::string_view text) {
   const auto end = text.find_last_not_of(" \n");
   if (end == std::string_view::npos) return std::nullopt;
   text = text.substr(0, end + 1);
-  constexpr std::string_view kStore = "\"store\":";
-  const auto at = text.find(kStore);
+  constexpr std::string_view marker = "\"store\":";
+  const auto at = text.find(marker);
   if (at == std::string_view::npos || text.back() != '}') return std::nullopt;
   const std::string_view body =
-      text.substr(at + kStore.size(), text.size() - at - kStore.size() - 1);
+      text.substr(at + marker.size(), text.size() - at - marker.size() - 1);
   try {
     const json outer = json::parse(text);
     DecodedSlot slot;

@@ -67,12 +67,12 @@ std::string name_of(const std::string& path) {
 /// Unlike plain mount ids, never given out twice in one boot; 0 before Linux 6.8.
 std::uint64_t unique_mount_id(int fd) noexcept {
 #ifdef STATX_MNT_ID_UNIQUE
-  constexpr unsigned kMask = STATX_MNT_ID_UNIQUE;
+  constexpr unsigned mask = STATX_MNT_ID_UNIQUE;
 #else
-  constexpr unsigned kMask = 0x4000U;
+  constexpr unsigned mask = 0x4000U;
 #endif
   struct statx stat{};
-  if (statx(fd, "", AT_EMPTY_PATH, kMask, &stat) != 0 || (stat.stx_mask & kMask) == 0) return 0;
+  if (statx(fd, "", AT_EMPTY_PATH, mask, &stat) != 0 || (stat.stx_mask & mask) == 0) return 0;
   return stat.stx_mnt_id;
 }
 

@@ -73,9 +73,14 @@ class MetadataMixin:
 
     def test_capture_itself_changes_nothing(self):
         self.holdfast("capture", self.root, "--include", TREE)
-        self.assert_survived(("nlink",))
         self.holdfast("verify", self.root)
-        self.assert_survived(("nlink",))
+        after = self.record(self.root)
+        for record in (self.before, after):
+            record.pop(b"")
+            for entry in record.values():
+                if entry["type"] == "symlink":
+                    entry.pop("atime")
+        self.assert_same(self.before, after, ("nlink",))
 
     def test_sockets_are_reported_and_not_captured(self):
         result = self.capture_wipe_image()

@@ -29,7 +29,7 @@ class RollbackMixin:
         self.assert_nothing_moved(self.before, self.root, ("nlink",))
         self.assertNotIn(cases.MARKER, os.listdir(self.root))
         self.holdfast("verify", self.root)
-        self.holdfast("discard", self.root, "--yes")
+        self.holdfast("discard", self.root, "--yes", "--lose-displaced")
         # Without the store's names even the link counts are as before.
         self.assert_nothing_moved(self.before, self.root, ())
         self.assertEqual(foreign.differences(self.said, foreign.testimony(self.root, ALL)), [])

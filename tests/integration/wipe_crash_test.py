@@ -81,7 +81,9 @@ class KilledWipeMixin(_Crashing):
                 self.assert_old_system_in_aside(before, root)
                 self.holdfast("verify", root)
                 self.restore(root, expect=(0, 3))
-                self.assert_selected_same(before, root)
+                if "home" in laid:
+                    os.unlink(os.path.join(root, "home/of-the-image"))
+                self.assert_selected_same(before, root, ("nlink", "mtime") if "home" in laid else ("nlink",))
 
     def test_run_again_at_once(self):
         for root, before, number in self.every_kill("renameat2", "wipe", "--yes"):

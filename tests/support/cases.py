@@ -57,7 +57,7 @@ class VolumeCase(unittest.TestCase):
     def skip_loudly(self, reason: str):
         if skips_forbidden():
             self.fail(f"skipped where skipping is a failure: {reason}")
-        print(f"SKIP: {self.id()}: {reason}", flush=True)
+        print(f"\nSKIP: {self.id()}: {reason}", flush=True)
         raise unittest.SkipTest(reason)
 
     def need_root(self):
@@ -229,14 +229,18 @@ class _Loader(unittest.TestLoader):
         return super().loadTestsFromTestCase(testCaseClass)
 
 
+def _ids(tests) -> set:
+    return {getattr(test, "test_case", test).id() for test in tests}
+
+
 def main() -> None:
     os.umask(0o022)
     program = unittest.main(module="__main__", exit=False, testLoader=_Loader(), testRunner=unittest.TextTestRunner(
         stream=sys.stdout, verbosity=2, resultclass=_LoudResult, buffer=False))
     result = program.result
-    skipped = len(result.skipped)
     # A promise with several broken sub-tests is one broken promise.
-    failed = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
+    broken = _ids(test for test, _ in result.failures + result.errors)
+    failed, skipped = len(broken), len(_ids(test for test, _ in result.skipped) - broken)
     passed = result.testsRun - failed - skipped
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     if failed:

@@ -5,7 +5,7 @@ It shares no code and no idea with the program under test: it walks by directory
 component at a time, reads with O_NOATIME, and asks the kernel for every property by itself.
 
     oracle.py record DIR [--exclude NAME]... > before.json
-    oracle.py compare before.json after.json [--ignore FIELD]...
+    oracle.py compare before.json after.json [--ignore FIELD]... [--ignore-type TYPE]...
 
 Fields: type mode uid gid size mtime atime btime inode nlink xattrs flags project target links rdev sha256
 blocks. `links` is the set of names that share the inode; `nlink` is the kernel's count, names outside the
@@ -258,12 +258,14 @@ def main() -> int:
     comparing.add_argument("before")
     comparing.add_argument("after")
     comparing.add_argument("--ignore", action="append", default=[], help="a field not to compare")
+    comparing.add_argument("--ignore-type", action="append", default=[], help="a type not to compare")
     arguments = parser.parse_args()
     if arguments.command == "record":
         dump(record(arguments.directory, arguments.exclude), sys.stdout)
         return 0
     with open(arguments.before, encoding="utf-8") as old, open(arguments.after, encoding="utf-8") as new:
-        differences = compare(load(old), load(new), arguments.ignore)
+        records = [without_type(load(stream), *arguments.ignore_type) for stream in (old, new)]
+        differences = compare(*records, arguments.ignore)
     for line in differences:
         print(line)
     print(f"{len(differences)} differences")

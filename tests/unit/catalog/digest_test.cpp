@@ -31,7 +31,8 @@ std::string pattern(std::size_t size) {
 std::string numbers() {
   std::string text;
   for (int i = 1; i <= 1000; ++i) {
-    text += std::to_string(i) + "\n";
+    text += std::to_string(i);
+    text += '\n';
   }
   return text;
 }
@@ -87,8 +88,14 @@ TEST(Digest, HexOfAnotherShapeIsRefused) {
   EXPECT_FALSE(digest_from_hex(""));
   EXPECT_FALSE(digest_from_hex(hex.substr(1)));
   EXPECT_FALSE(digest_from_hex(hex + "0"));
-  EXPECT_FALSE(digest_from_hex("g" + hex.substr(1)));
-  EXPECT_FALSE(digest_from_hex(" " + hex.substr(1)));
+  for (const char c : {'g', ' ', '/', ':', '@', '`'}) {
+    std::string other = hex;
+    other.front() = c;
+    EXPECT_FALSE(digest_from_hex(other));
+    other = hex;
+    other.back() = c;
+    EXPECT_FALSE(digest_from_hex(other));
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "catalog/digest.hpp"
+#include "catalog/name.hpp"
 #include "catalog/records.hpp"
 #include "samples.hpp"
 
@@ -30,14 +31,11 @@ const std::string kPaths[] = {
     "-dash",
     " blank",
     "emoji\xf0\x9f\x98\x80",
-    std::string(300'000, 'p').replace(150'000, 1, "/"),
+    join_path(std::string(700, 'p'), std::string(700, 'q')),
 };
 
 TEST(Manifest, InodeLinesRoundTrip) {
   for (const std::string& path : kPaths) {
-    if (path.size() > 1000) {
-      continue;
-    }
     for (const InodeRecord& record : sample_inodes()) {
       for (const bool grouped : {false, true}) {
         const std::string line = manifest_line(path, record, grouped);
@@ -124,8 +122,7 @@ TEST(Manifest, LineThatWeWouldNotWriteIsRefused) {
   ASSERT_TRUE(parse_manifest_line(line.substr(0, line.size() - 1)));
   for (const std::string_view path :
        {"/a/b", "a//b", "a/./b", "a/../b", "..", "", ".", "a/b/", "a\\u0000b", "\\ud800"}) {
-    EXPECT_FALSE(parse_manifest_line(replaced(line, "\"a/b\"", "\"" + std::string(path) + "\"")))
-        << path;
+    EXPECT_FALSE(parse_manifest_line(replaced(line, "a/b", path))) << path;
   }
   EXPECT_FALSE(parse_manifest_line(replaced(line, "\"file\"", "\"socket\"")));
   EXPECT_FALSE(parse_manifest_line(replaced(line, "\"file\"", "7")));

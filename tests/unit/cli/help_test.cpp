@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "catalog/name.hpp"
 #include "cli/options.hpp"
 #include "cli/parse.hpp"
 #include "fakes.hpp"

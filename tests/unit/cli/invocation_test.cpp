@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/options.hpp"
 #include "storecore/ops/operations.hpp"
+#include "storecore/select/selection.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -26,12 +28,17 @@ UsageError bad(const Args& args) {
   return invocation ? UsageError{} : std::move(invocation.error());
 }
 
+core::SelectionSpec selection_of(const Invocation& invocation) {
+  EXPECT_TRUE(invocation.capture.selection);
+  return invocation.capture.selection.value_or(core::SelectionSpec{});
+}
+
 TEST(CommandLine, TakesOptionsBehindPositionals) {
   const Invocation invocation =
       good({"capture", "/a", "--include", "home", "/b", "-v", "--jobs=2"});
   EXPECT_EQ(invocation.command, Command::kCapture);
   EXPECT_EQ(invocation.targets.roots, (Args{"/a", "/b"}));
-  EXPECT_EQ(invocation.capture.selection->include, Args{"home"});
+  EXPECT_EQ(selection_of(invocation).include, Args{"home"});
   EXPECT_TRUE(invocation.verbose);
   EXPECT_EQ(invocation.jobs, 2U);
 }
@@ -45,15 +52,14 @@ TEST(CommandLine, ValuesMayLookLikeAnything) {
   const Invocation invocation =
       good({"capture", "--everything", "--exclude", "--json", "--exclude", "--", "--exclude=-0",
             "--exclude=a=b", "--label", "k=", "[a,b]", "{}", "-"});
-  EXPECT_EQ(invocation.capture.selection->exclude, (Args{"--json", "--", "-0", "a=b"}));
+  EXPECT_EQ(selection_of(invocation).exclude, (Args{"--json", "--", "-0", "a=b"}));
   EXPECT_FALSE(invocation.json);
   EXPECT_EQ(invocation.capture.labels.at("k"), "");
   EXPECT_EQ(invocation.targets.roots, (Args{"[a,b]", "{}", "-"}));
 }
 
 TEST(CommandLine, BracketPatternsStayWhole) {
-  EXPECT_EQ(good({"capture", "--include", "[a,b]", "/x"}).capture.selection->include,
-            Args{"[a,b]"});
+  EXPECT_EQ(selection_of(good({"capture", "--include", "[a,b]", "/x"})).include, Args{"[a,b]"});
   EXPECT_EQ(good({"ls", "[root]", "[a,b]"}).listing.path, "[a,b]");
 }
 
@@ -78,7 +84,7 @@ TEST(CommandLine, JobsDefaultToProcessorsUpToEight) {
 
 TEST(CommandLine, CaptureWithoutSelectionAsksForTheStoredOne) {
   EXPECT_FALSE(good({"capture", "/x"}).capture.selection);
-  EXPECT_TRUE(good({"capture", "/x", "--everything"}).capture.selection->everything);
+  EXPECT_TRUE(selection_of(good({"capture", "/x", "--everything"})).everything);
   EXPECT_TRUE(good({"capture", "/x", "--everything", "--hash", "later"}).capture.hash_later);
   EXPECT_FALSE(good({"capture", "/x", "--everything", "--hash", "now"}).capture.hash_later);
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "catalog/digest.hpp"
 #include "catalog/records.hpp"

@@ -2,17 +2,21 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp(3) is not in <cstdlib>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string>
+#include <utility>
 
+#include "catalog/problem.hpp"
 #include "cli/output.hpp"
 #include "fakes.hpp"
+#include "storecore/os/fd.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -27,8 +31,9 @@ class LogTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(dir_); }
   [[nodiscard]] std::string path(const std::string& name) const { return dir_ + "/" + name; }
   [[nodiscard]] std::string content(const std::string& name) const {
-    std::ifstream file(path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::ostringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return text.str();
   }
   std::string dir_;
 };

@@ -56,6 +56,7 @@ TEST_F(ObserverTest, JsonHasThemAllWhole) {
   options.style = RunObserver::Style::kJson;
   RunObserver observer = make(std::move(options));
   std::vector<std::thread> workers;
+  workers.reserve(4);
   for (int t = 0; t < 4; ++t) {
     workers.emplace_back([&observer] {
       for (int i = 0; i < 500; ++i) {

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/output.hpp"
@@ -30,8 +33,8 @@ TEST(RateMeter, SteadyWorkGivesItsRateAndEnd) {
   }
   EXPECT_NEAR(speed.files_per_second, 10, 0.01);
   EXPECT_NEAR(speed.bytes_per_second, 1 << 20, 1);
-  EXPECT_NEAR(*speed.fraction, 0.25, 1e-9);
-  EXPECT_NEAR(*speed.eta_seconds, 30, 0.1);
+  EXPECT_NEAR(speed.fraction.value_or(-1), 0.25, 1e-9);
+  EXPECT_NEAR(speed.eta_seconds.value_or(-1), 30, 0.1);
 }
 
 TEST(RateMeter, ALateFirstFileDoesNotSpoilTheRate) {
@@ -68,15 +71,15 @@ TEST(RateMeter, CountersThatRunPastTheirTotalsStayWhole) {
   RateMeter meter(kStart);
   const auto speed = meter.sample({.files = 12, .bytes = 12, .total_files = 10, .total_bytes = 10},
                                   kStart + seconds(1));
-  EXPECT_EQ(*speed.fraction, 1);
-  EXPECT_NEAR(*speed.eta_seconds, 0, 1e-9);
+  EXPECT_EQ(speed.fraction.value_or(-1), 1);
+  EXPECT_NEAR(speed.eta_seconds.value_or(-1), 0, 1e-9);
 }
 
 TEST(RateMeter, SmallFilesWeighMoreThanTheirBytes) {
   RateMeter meter(kStart);
   const auto speed = meter.sample(
       {.files = 500, .bytes = 0, .total_files = 1000, .total_bytes = 16384}, kStart + seconds(1));
-  EXPECT_GT(*speed.fraction, 0.4);
+  EXPECT_GT(speed.fraction.value_or(-1), 0.4);
 }
 
 BarState hashing() {
@@ -116,10 +119,10 @@ class ProgressDisplayTest : public testing::Test {
   void record_lines() {
     ProgressDisplay::Targets targets;
     targets.lines.emplace_back([this](std::string_view line) { lines_.emplace_back(line); });
-    display_.emplace(std::move(targets));
+    display_ = std::make_unique<ProgressDisplay>(std::move(targets));
   }
   std::vector<std::string> lines_;
-  std::optional<ProgressDisplay> display_;
+  std::unique_ptr<ProgressDisplay> display_;
   core::Progress progress_;
 };
 

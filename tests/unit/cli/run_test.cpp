@@ -1,11 +1,11 @@
 #include "cli/run.hpp"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp(3) is not in <cstdlib>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -96,8 +96,9 @@ class RunOnTree : public testing::Test {
   [[nodiscard]] std::string scratch(const std::string& name) const { return scratch_ + "/" + name; }
   /// The file's lines.
   [[nodiscard]] std::vector<std::string> read(const std::string& name) const {
-    std::ifstream file(scratch(name), std::ios::binary);
-    return lines_of(std::string(std::istreambuf_iterator<char>(file), {}));
+    std::ostringstream text;
+    text << std::ifstream(scratch(name)).rdbuf();
+    return lines_of(text.str());
   }
   std::string scratch_;
   std::string root_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace holdfast::cli {
 namespace {
@@ -39,8 +40,8 @@ TEST(ParseNumber, TakesDigitsOnly) {
 }
 
 TEST(ParseSeconds, TakesFractionsAndNothingOdd) {
-  EXPECT_DOUBLE_EQ(*parse_seconds("30"), 30);
-  EXPECT_DOUBLE_EQ(*parse_seconds("0.5"), 0.5);
+  EXPECT_EQ(parse_seconds("30"), 30.0);
+  EXPECT_EQ(parse_seconds("0.5"), 0.5);
   for (const char* text : {"", "-1", "inf", "nan", "1e3", "1s", ".5", "1e99", "99999999999999"}) {
     EXPECT_FALSE(parse_seconds(text)) << text;
   }

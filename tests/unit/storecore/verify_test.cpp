@@ -2,6 +2,7 @@
 
 #include "captured_tree.hpp"
 #include "catalog/error.hpp"
+#include "storecore/ops/restore_journal.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -174,6 +175,39 @@ TEST_F(Verify, FindsBelowRootWhatRestoreMovedThere) {
   const VolumeReport report = verify();
   EXPECT_EQ(report.exit_code, 4);
   EXPECT_EQ(observer.lines(), (Lines{"missing home/al", "missing home/bo/plan"}));
+  expect_all_accounted_for(report);
+}
+
+TEST_F(Verify, FindsMappedPlacesByTheRestoreNotes) {
+  // As after `restore --mode move --map home/al=users/al`, with one file put beside what had its
+  // name.
+  rename("home", "old");
+  tree.dir("users");
+  rename(".holdfast/tree/home/al", "users/al");
+  rename(".holdfast/tree/home", "home");
+  rename("home/bo/plan", "home/bo/plan (1)");
+  {
+    core::Store store = open_store();
+    store.record().moved_out = true;
+    ASSERT_TRUE(store.save());
+    ASSERT_TRUE(core::add_restore_notes(
+        store, {.finished = {},
+                .moved = {{.to = "", .from = "", .into = ""},
+                          {.to = "", .from = "home/al", .into = "users/al"},
+                          {.to = "", .from = "home/bo/plan", .into = "home/bo/plan (1)"}}}));
+  }
+  for (const bool quick : {false, true}) {
+    const VolumeReport report = verify(quick);
+    EXPECT_EQ(report.exit_code, 0) << quick;
+    EXPECT_EQ(observer.lines(), Lines());
+    EXPECT_EQ(counted(report, Count::kOk), 10U);
+  }
+  // What was mapped out of a directory does not go with it.
+  remove("home");
+  const VolumeReport report = verify();
+  EXPECT_EQ(report.exit_code, 4);
+  EXPECT_EQ(observer.lines(), Lines{"missing home"});
+  EXPECT_EQ(counted(report, Count::kOk), 3U);
   expect_all_accounted_for(report);
 }
 
