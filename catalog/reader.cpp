@@ -61,7 +61,7 @@ Result<InodeRecord> inode_of_group(const ReadTxn& txn, std::string_view entry_ke
     return damaged(Table::kEntries, entry_key, "its inode has no row");
   }
   auto record = decode_inode(*value);
-  if (!record || record->source_inode != number) {
+  if (!record || record->held_inode != number) {
     return damaged(Table::kInodes, key, kUnreadable);
   }
   return std::move(*record);
@@ -187,7 +187,7 @@ Result<std::optional<InodeRecord>> Reader::find_inode(InodeNo number) const {
     return std::optional<InodeRecord>();
   }
   auto record = decode_inode(*value);
-  if (!record || record->source_inode != number) {
+  if (!record || record->held_inode != number) {
     return damaged(Table::kInodes, key, kUnreadable);
   }
   return record;
@@ -239,7 +239,7 @@ Status Reader::for_each_group(
   return walk(*txn_, Table::kInodes, {}, [&](const KeyValue& row) -> Result<bool> {
     const auto number = decode_u64_key(row.key);
     const auto record = number ? decode_inode(row.value) : std::optional<InodeRecord>();
-    if (!record || record->source_inode != InodeNo{*number}) {
+    if (!record || record->held_inode != InodeNo{*number}) {
       return damaged(Table::kInodes, row.key, kUnreadable);
     }
     return visit(InodeNo{*number}, *record);

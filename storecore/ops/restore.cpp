@@ -62,6 +62,15 @@ bool is_complete(const RestoreOptions& options) {
   return options.paths.empty() && !options.to && options.include.empty() && options.exclude.empty();
 }
 
+/// As the catalog writes it: without a leading slash and without empty components.
+std::string plain_path(const std::string& path) {
+  std::string plain;
+  if (const auto components = catalog::split_path(path)) {
+    for (const std::string& component : *components) plain = catalog::join_path(plain, component);
+  }
+  return plain;
+}
+
 /// Can this filesystem share extents? Tried on a file without a name, so that nothing at the
 /// destination moves.
 bool can_reflink(const Store& store, DirFd dest) {
@@ -246,7 +255,8 @@ Status RestoreVolume::note_moves() {
   RestoreNotes notes;
   notes.moved.push_back({.to = to, .from = {}, .into = {}});
   for (const PathMapping& mapping : options_->maps)
-    notes.moved.push_back({.to = to, .from = mapping.from, .into = mapping.to});
+    notes.moved.push_back(
+        {.to = to, .from = plain_path(mapping.from), .into = plain_path(mapping.to)});
   return add_restore_notes(*store_, notes);
 }
 
@@ -320,11 +330,7 @@ Status RestoreVolume::note_finished(RestoreRun& run, bool& all) {
   if (!after_wipe() || options_->paths.empty() || !in_place) return {};
   RestoreNotes notes;
   for (const std::string& path : options_->paths) {
-    std::string plain;
-    if (const auto components = catalog::split_path(path)) {
-      for (const std::string& component : *components) plain = catalog::join_path(plain, component);
-    }
-    notes.finished.push_back(std::move(plain));
+    notes.finished.push_back(plain_path(path));
   }
   if (auto noted = add_restore_notes(*store_, notes); !noted) return noted;
   notes.finished.insert(notes.finished.end(), notes_.finished.begin(), notes_.finished.end());
@@ -432,6 +438,7 @@ Status RestoreVolume::carry_out() {
   RestoreRun run(std::move(setup));
 
   if (options_->dry_run || options_->on_conflict == ConflictPolicy::kFail) {
+    run.looks_ahead = !options_->dry_run;
     auto looked = look(run);
     if (!looked || options_->dry_run) {
       report_tally(run);

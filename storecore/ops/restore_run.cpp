@@ -62,6 +62,7 @@ void RestoreRun::start_over() noexcept {
        {&tally.restored, &tally.changed, &tally.linked, &tally.reflinked, &tally.copied,
         &tally.conflicts, &tally.undecided, &tally.kept, &tally.left, &tally.missing})
     count->store(0, std::memory_order_relaxed);
+  looks_ahead = false;
   const std::lock_guard lock(mutex_);
   exceptions_.clear();
 }
@@ -80,6 +81,7 @@ bool RestoreRun::goes_on() {
 
 void RestoreRun::problem(ProblemKind kind, std::string path, std::string_view operation,
                          std::error_code cause, std::string_view reason) {
+  if (looks_ahead && kind != ProblemKind::kConflict) return;
   context.observer->problem(store.place().root, {.kind = kind,
                                                  .path = std::move(path),
                                                  .operation = std::string(operation),
