@@ -10,6 +10,7 @@
 # JOBS=N: how much at once, by default one a processor. CI=true: a skipped test is a failed one.
 set -euo pipefail
 shopt -s nullglob
+{ # Read whole before it begins: a run takes long enough for this file to be edited meanwhile.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 quick=false tidy=changed setup=true
@@ -23,6 +24,8 @@ for argument in "$@"; do
 done
 jobs="${JOBS:-$(nproc)}"
 reports=build/reports
+# What another clone has compiled need not be compiled again.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 failed_steps=0
 
 step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
@@ -71,3 +74,5 @@ fi
 
 step "result"
 python3 -B tests/support/tally.py --failed-steps "$failed_steps" "$reports"/*.xml
+exit
+}

@@ -202,6 +202,7 @@ Status DiscardVolume::work() {
   auto store = Store::open(place_, Store::Access::kWrite, "discard", session_->context());
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
+  store_->free_ballast_if_full();
   if (store_->record().state != StoreState::kDiscarding) {
     if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
     if (auto checked = check(); !checked) return checked;

@@ -149,7 +149,8 @@ Status delete_old_system(Session& session, Store& store) {
   const auto numbers = names_in(*aside);
   if (!numbers) return std::unexpected(numbers.error());
   FlagJournal flags(store);
-  return session.phase("delete", [&](Progress& progress) -> Status {
+  const catalog::Timestamp begun = now();
+  const auto deleted = session.phase("delete", [&](Progress& progress) -> Status {
     for (const std::string& number : *numbers) {
       auto top = open_dir_at(*aside, number.c_str());
       if (!top) continue;
@@ -165,6 +166,10 @@ Status delete_old_system(Session& session, Store& store) {
     if (auto finished = flags.finish(); !finished) return finished;
     return store.barrier();
   });
+  if (!deleted) return deleted;
+  // Unlinking one name moves the ctime that the held one shows: not a sign that somebody wrote.
+  store.record().own_changes.push_back({.from = begun, .to = now()});
+  return store.save();
 }
 
 }  // namespace holdfast::core

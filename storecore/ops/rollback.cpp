@@ -21,6 +21,7 @@
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
 #include "storecore/ops/report.hpp"
+#include "storecore/ops/restore_journal.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
@@ -193,6 +194,7 @@ Status RollbackVolume::work() {
   store_ = std::move(*store);
   if (auto checked = check(); !checked) return checked;
   session_->log_into(*store_);
+  store_->free_ballast_if_full();
   if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
   if (auto opened = unprotect_store(*session_, *store_); !opened) return opened;
   // From here on the way is back only: a run that is cut short is finished by rollback, or by wipe,
@@ -215,6 +217,7 @@ Status RollbackVolume::work() {
   if (!moved) return moved;
   if (auto barrier = store_->barrier(); !barrier) return barrier;
   failpoint("rolled-back");
+  if (auto forgotten = forget_restores(*store_); !forgotten) return forgotten;
   StoreRecord& record = store_->record();
   record.wipe_refreshed = false;
   record.old_system_complete = false;

@@ -27,6 +27,7 @@
 #include "storecore/ops/protect.hpp"
 #include "storecore/ops/refresh.hpp"
 #include "storecore/ops/report.hpp"
+#include "storecore/ops/restore_journal.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/vanish.hpp"
 #include "storecore/ops/wipe_checks.hpp"
@@ -182,6 +183,7 @@ Status WipeVolume::work() {
     session_->report().durable = true;
     return {};
   }
+  store_->free_ballast_if_full();
   if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
   switch (way_) {
     case Way::kWipe:
@@ -364,6 +366,8 @@ Status WipeVolume::move_failed_image() {
   const auto moved = move_image_away(*session_, *store_, flags, *plan);
   if (!moved) return std::unexpected(moved.error());
   session_->report().counts.set(Count::kMovedAside, moved->moved);
+  // What was restored went with the image: nothing counts as restored any more.
+  if (auto forgotten = forget_restores(*store_); !forgotten) return forgotten;
   if (auto finished = flags.finish(); !finished) return finished;
   store_->record().restored_all = false;
   if (auto marked = write_marker(); !marked) return marked;

@@ -231,11 +231,12 @@ Status Store::load_state() {
 
 Status Store::take_lock(Access access, std::string_view command, const RunContext& context) {
   if (access == Access::kPeek) return {};
-  auto fd = open_at(dir_, layout::kLock, O_RDWR);
+  // A reader needs no more than to read: the volume may be mounted read-only.
+  const bool exclusive = access == Access::kWrite;
+  auto fd = open_at(dir_, layout::kLock, exclusive ? O_RDWR : O_RDONLY);
   if (!fd && fd.error().value() == ENOENT)
     fd = open_at(dir_, layout::kLock, O_RDWR | O_CREAT, 0600);
   if (!fd) return failed("openat", layout::kLock, fd.error());
-  const bool exclusive = access == Access::kWrite;
   const auto end =
       std::chrono::steady_clock::now() + std::chrono::duration<double>(context.wait_lock_seconds);
   while (!try_lock(fd->get(), exclusive)) {
@@ -380,6 +381,14 @@ void Store::note_failed_barrier() const noexcept {
   if (!journal) return;
   auto fd = open_at(*journal, layout::kJournalBarrier, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (fd) (void)write_all(fd->get(), mount_stamp(dir_.get()));  // no sync: one has just failed
+}
+
+void Store::free_ballast_if_full() const noexcept {
+  const auto space = space_of(dir_.get());
+  if (!space || space->free_bytes > 2 * kBallastBytes) return;
+  // Emptied, not unlinked: that works in an immutable store too.
+  const auto fd = open_at(dir_, layout::kBallast, O_WRONLY);
+  if (fd) (void)ftruncate(fd->get(), 0);
 }
 
 Status Store::check_barrier() const {

@@ -78,6 +78,10 @@ class Store {
   [[nodiscard]] catalog::Result<std::shared_ptr<DirNode>> tree(
       std::shared_ptr<FdBudget> budget) const;
 
+  /// Gives the ballast's blocks back when the volume is nearly full: before wipe, rollback and
+  /// discard, which need a few blocks themselves before they free any.
+  void free_ballast_if_full() const noexcept;
+
   /// Makes everything done so far on the volume durable: syncfs and fsync of the store directory
   /// (ntfs-3g ignores the first). A failed barrier is final for this mount: a second syncfs would
   /// succeed with nothing written. It is noted with boot and mount, and seal and wipe refuse until
