@@ -313,7 +313,7 @@ void CaptureWalk::entry(const Dir& dir, const Fd& source, const char* name, std:
   if (type == DT_UNKNOWN) {
     const auto stat = stat_at(source, name);
     if (!stat) return;  // vanished while walking
-    type = IFTODT(stat->type_bits);
+    type = static_cast<std::uint8_t>(IFTODT(stat->type_bits));
   }
   if (type == DT_DIR) return child(dir, text, children);
   if (!dir->selection.takes_all() &&

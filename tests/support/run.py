@@ -43,6 +43,11 @@ def environment(traced: bool = False, extra=None) -> dict:
     return result
 
 
+def _printable(text: str) -> str:
+    """For logs: names under test hold escape sequences."""
+    return "".join(letter if letter == "\n" or " " <= letter <= "~" else ascii(letter)[1:-1] for letter in text)
+
+
 class Result:
     """One finished run."""
 
@@ -106,8 +111,8 @@ class Result:
     def describe(self) -> str:
         words = " ".join(word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else str(word)
                          for word in self.command)
-        return (f"$ {words}\nexit {self.code}\n--- stdout (end)\n{self.text[-3000:]}\n"
-                f"--- stderr (end)\n{self.stderr[-3000:]}")
+        return (f"$ {words}\nexit {self.code}\n--- stdout (end)\n{_printable(self.text[-3000:])}\n"
+                f"--- stderr (end)\n{_printable(self.stderr[-3000:])}")
 
 
 class Holdfast:
@@ -156,8 +161,11 @@ class Holdfast:
 
     @staticmethod
     def check_sanitizers(result: Result) -> None:
-        if result.code == _SANITIZER_EXIT or any(mark in result.stderr for mark in _SANITIZER_MARKS):
-            raise AssertionError(f"a sanitizer complained\n{result.describe()}")
+        found = [result.stderr.find(mark) for mark in _SANITIZER_MARKS if mark in result.stderr]
+        if found or result.code == _SANITIZER_EXIT:
+            begin = max(0, min(found, default=0) - 200)
+            report = _printable(result.stderr[begin:begin + 6000])
+            raise AssertionError(f"a sanitizer complained\n{report}\n{result.describe()}")
 
 
 def killed_at(holdfast: Holdfast, call: str, number: int, *arguments, timeout: float = 300) -> Result:
