@@ -201,8 +201,10 @@ Status Reader::for_each_entry(DirId parent, const EntryVisitor& visit) const {
 }
 
 Status Reader::for_each_entry_after(std::string_view after, const EntryVisitor& visit) const {
-  return walk(*txn_, Table::kEntries, after, [&](const KeyValue& row) -> Result<bool> {
-    return row.key == after ? true : visit_entry(*txn_, row, visit);
+  // A copy: visitors keep the position where the view came from, and move it on.
+  const std::string first(after);
+  return walk(*txn_, Table::kEntries, first, [&](const KeyValue& row) -> Result<bool> {
+    return row.key == first ? true : visit_entry(*txn_, row, visit);
   });
 }
 

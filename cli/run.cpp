@@ -152,8 +152,8 @@ int print_report(const Invocation& invocation, const core::RunReport& report, in
   const std::string next = next_text(report, exit_code);
   if (is_listing(command)) {
     // Results only on stdout: what follows the names would be taken for one.
-    streams.out.flush();
-    if (!invocation.quiet) {
+    const bool read = streams.out.flush();
+    if (read && !invocation.quiet) {  // whoever closed the pipe has gone, and wants no advice
       streams.console.line(std::string_view(next).substr(0, next.size() - 1));
     }
     return exit_code;
