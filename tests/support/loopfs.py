@@ -80,6 +80,8 @@ class Scratch:
             if os.geteuid() == 0:
                 subprocess.run(["chattr", "-R", "-f", "-ia", self.path], check=False,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            else:
+                subprocess.run(["chmod", "-R", "u+rwX", self.path], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(self.path, ignore_errors=True)
         if os.path.isdir(self.path):
             subprocess.run(["rm", "-rf", "--one-file-system", self.path], check=False)
