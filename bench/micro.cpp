@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "catalog/batch.hpp"
 #include "catalog/codec.hpp"

@@ -1,7 +1,9 @@
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,6 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "catalog/digest.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/hash/hash_file.hpp"
 #include "storecore/hash/mirror_dirs.hpp"
 #include "storecore/link/copy_file.hpp"
@@ -19,9 +26,15 @@
 #include "storecore/ops/listed.hpp"
 #include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/select/selection.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -3,10 +3,19 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "catalog/error.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/ops/volumes.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

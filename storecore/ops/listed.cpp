@@ -1,13 +1,24 @@
 #include "storecore/ops/listed.hpp"
 
 #include <cerrno>
+#include <expected>
+#include <functional>
 #include <optional>
 #include <utility>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/ops/session.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

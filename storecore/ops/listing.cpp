@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <expected>
 #include <functional>
 #include <optional>
 #include <ranges>
@@ -7,12 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "storecore/ops/catalog_walk.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/listed.hpp"
 #include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
+#include "storecore/run/context.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

@@ -18,7 +18,6 @@
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/name.hpp"
-#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/records.hpp"
 #include "storecore/link/copy_file.hpp"

@@ -1,19 +1,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <expected>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/mounts.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

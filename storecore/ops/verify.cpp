@@ -1,18 +1,29 @@
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "catalog/error.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/verify_content.hpp"
 #include "storecore/ops/verify_names.hpp"
 #include "storecore/ops/verify_run.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/catalog_file.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -4,11 +4,26 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "catalog/digest.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
+#include "storecore/hash/hash_file.hpp"
 #include "storecore/hash/hash_pass.hpp"
+#include "storecore/hash/window.hpp"
 #include "storecore/ops/restore_check.hpp"
+#include "storecore/ops/verify_run.hpp"
 #include "storecore/run/pool.hpp"
 
 namespace holdfast::core {
@@ -57,14 +72,14 @@ void ContentPass::work() {
 
 void ContentPass::check(const Window& window) {
   std::atomic<std::size_t> next{0};
-  constexpr std::size_t kTake = 16;
+  constexpr std::size_t chunk = 16;
   const unsigned readers = reader_threads(run_->context);
   parallel_for(readers, readers, [&](std::size_t) {
     FileHasher hasher;
     while (true) {
-      const std::size_t first = next.fetch_add(kTake, std::memory_order_relaxed);
+      const std::size_t first = next.fetch_add(chunk, std::memory_order_relaxed);
       if (first >= window.size()) break;
-      for (std::size_t i = first; i < std::min(first + kTake, window.size()); ++i) {
+      for (std::size_t i = first; i < std::min(first + chunk, window.size()); ++i) {
         if (!is_first_name(window, i)) continue;  // whoever has the first takes them all
         if (!run_->goes_on()) return;
         std::size_t last = i + 1;

@@ -2,14 +2,30 @@
 
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdio>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "catalog/digest.hpp"
-#include "catalog/name.hpp"
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/lmdb.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/ops/verify_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

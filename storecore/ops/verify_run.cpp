@@ -1,7 +1,18 @@
 #include "storecore/ops/verify_run.hpp"
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/records.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -6,13 +6,23 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <ctime>
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
+#include "catalog/records.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/store/fd_sink.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 

@@ -11,7 +11,7 @@
 #include "storecore/store/store.hpp"
 
 namespace spdlog {
-class logger;
+class logger;  // NOLINT(readability-identifier-naming): its name is theirs
 }
 
 namespace holdfast::core {

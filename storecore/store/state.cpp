@@ -5,13 +5,24 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
+#include <expected>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "catalog/digest.hpp"
+#include "catalog/error.hpp"
 #include "catalog/name.hpp"
+#include "catalog/records.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/identity.hpp"
 #include "storecore/store/layout.hpp"
 
 namespace holdfast::core {

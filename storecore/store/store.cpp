@@ -12,16 +12,30 @@
 #include <boost/system/error_code.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
+#include "catalog/error.hpp"
+#include "catalog/records.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/run/context.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 

@@ -4,10 +4,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 
 namespace holdfast::core {
 
