@@ -99,11 +99,12 @@ class Volume:
     """One filesystem. `path` is where it is mounted; mount() and unmount() may be repeated."""
 
     def __init__(self, filesystem: str, scratch: str, name: str = "volume", megabytes: int = 0,
-                 options: str = "", mkfs_options=()):
+                 options: str = "", mkfs_options=(), image: str = ""):
+        """`image`: an image that has a filesystem already; else one is made."""
         self.filesystem = filesystem
         self.options = options
         self.path = os.path.join(scratch, name)
-        self.image = os.path.join(scratch, name + ".img")
+        self.image = image or os.path.join(scratch, name + ".img")
         self.megabytes = megabytes or _DEFAULT_MEGABYTES.get(filesystem, 0)
         self._mounted = False
         self._daemon = None
@@ -112,7 +113,7 @@ class Volume:
             return
         enter_namespace()
         atexit.register(self.close)
-        if filesystem in _PROGRAM:
+        if filesystem in _PROGRAM and not image:
             if shutil.which(_PROGRAM[filesystem]) is None:
                 raise Unavailable(f"{_PROGRAM[filesystem]} is not installed")
             with open(self.image, "wb") as image:
