@@ -27,6 +27,7 @@
 #include "storecore/ops/refresh.hpp"
 #include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
+#include "storecore/ops/space.hpp"
 #include "storecore/ops/survey.hpp"
 #include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
@@ -80,6 +81,7 @@ class CaptureVolume {
   [[nodiscard]] Status open_store();
   [[nodiscard]] Status make_store();
   [[nodiscard]] Status check_filesystem() const;
+  [[nodiscard]] Status check_room(const SelectionSpec& spec);
   [[nodiscard]] Status settle_selection();
   [[nodiscard]] Result<std::uint64_t> would_leave(const SelectionSpec& wanted) const;
   [[nodiscard]] Status note_options();
@@ -120,11 +122,18 @@ Status CaptureVolume::check_filesystem() const {
   }
 }
 
+Status CaptureVolume::check_room(const SelectionSpec& spec) {
+  const auto selection = Selection::compile(spec);
+  if (!selection) return std::unexpected(selection.error());
+  return check_room_for_store(*session_, place_.root, *selection);
+}
+
 Status CaptureVolume::make_store() {
   if (!options_->selection)
     return catalog::fail(Fault::kUsage, place_.root, "what is to be captured?",
                          "--everything, or --include PATTERN as often as needed");
   if (auto fits = check_filesystem(); !fits) return fits;
+  if (auto room = check_room(*options_->selection); !room) return room;
   StoreRecord record;
   record.capture_id = capture_id_;
   record.created_by = session_->context().version;
@@ -279,7 +288,10 @@ Status CaptureVolume::dry_run() {
                          .operation = {},
                          .error_number = 0,
                          .reason = "nothing matches this --include"});
-    return {};
+    if (store) return {};
+    const auto space = space_of(root->get());
+    if (!space) return catalog::failed("statvfs", place_.root, space.error());
+    return check_room_for_store(*session_, place_.root, *space, *seen);
   });
 }
 

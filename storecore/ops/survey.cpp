@@ -13,6 +13,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,7 @@ struct Level {
   std::shared_ptr<DirNode> node;
   Selection::State selection;
   std::shared_ptr<Tree> tree;  ///< set inside unselected trees
+  std::size_t path_bytes = 0;  ///< of this directory's path below ROOT
 };
 
 class SurveyWalk {
@@ -68,6 +71,8 @@ class SurveyWalk {
   void entry(const Level& level, const Fd& dir, const Dirent& dirent);
   void directory(const Level& level, std::string name);
   void file(const Level& level, const Stat& stat, const std::string& name);
+  void count_name(const Level& level, const std::string& name);
+  void missed(std::string path, std::string_view operation, std::error_code cause);
   void keep_largest();
 
   Stat root_;
@@ -115,10 +120,27 @@ void SurveyWalk::file(const Level& level, const Stat& stat, const std::string& n
   } else if (!stat.is_socket()) {
     ++result_.specials;
   }
+  count_name(level, name);
+}
+
+void SurveyWalk::count_name(const Level& level, const std::string& name) {
+  result_.name_bytes += name.size();
+  result_.path_bytes += level.path_bytes + 1 + name.size();
+}
+
+void SurveyWalk::missed(std::string path, std::string_view operation, std::error_code cause) {
+  context_->observer->problem(root_name_, {.kind = catalog::ProblemKind::kMissed,
+                                           .path = std::move(path),
+                                           .operation = std::string(operation),
+                                           .error_number = cause.value(),
+                                           .reason = {}});
 }
 
 void SurveyWalk::directory(const Level& level, std::string name) {
-  Level below{.node = nullptr, .selection = level.selection, .tree = level.tree};
+  Level below{.node = nullptr,
+              .selection = level.selection,
+              .tree = level.tree,
+              .path_bytes = level.path_bytes + 1 + name.size()};
   if (!level.tree && !level.selection.takes_all()) {
     const auto verdict = selection_->judge(level.selection, name, true);
     if (verdict == Selection::Verdict::kUnselected) {
@@ -133,6 +155,7 @@ void SurveyWalk::directory(const Level& level, std::string name) {
   if (!below.tree) {
     const std::lock_guard lock(mutex_);
     ++result_.directories;
+    count_name(level, name);
   }
   below.node = DirNode::child(level.node, std::move(name));
   pool_.push([this, below = std::move(below)] { visit(below); });
@@ -142,7 +165,10 @@ void SurveyWalk::entry(const Level& level, const Fd& dir, const Dirent& dirent) 
   std::string name(dirent.view());
   if (dirent.type == DT_DIR) return directory(level, std::move(name));
   const auto stat = stat_at(dir, name);
-  if (!stat) return;  // vanished while walking
+  if (!stat) {
+    if (stat.error().value() != ENOENT) missed(level.node->path_of(name), "statx", stat.error());
+    return;
+  }
   if (stat->is_directory()) return directory(level, std::move(name));
   file(level, *stat, name);
 }
@@ -153,12 +179,7 @@ void SurveyWalk::visit(const Level& level) {
   const auto stat =
       dir ? stat_fd((*dir)->get()) : catalog::SysResult<Stat>(std::unexpected(dir.error()));
   if (!stat) {
-    if (stat.error().value() != ENOENT)
-      context_->observer->problem(root_name_, {.kind = catalog::ProblemKind::kMissed,
-                                               .path = level.node->path(),
-                                               .operation = "openat",
-                                               .error_number = stat.error().value(),
-                                               .reason = {}});
+    if (stat.error().value() != ENOENT) missed(level.node->path(), "openat", stat.error());
     return;
   }
   if (store_ && stat->same_inode(*store_)) {
@@ -174,11 +195,7 @@ void SurveyWalk::visit(const Level& level) {
   while (true) {
     const auto more = listing.fill((*dir)->get());
     if (!more) {
-      context_->observer->problem(root_name_, {.kind = catalog::ProblemKind::kMissed,
-                                               .path = level.node->path(),
-                                               .operation = "getdents64",
-                                               .error_number = more.error().value(),
-                                               .reason = {}});
+      missed(level.node->path(), "getdents64", more.error());
       break;
     }
     if (!*more) break;

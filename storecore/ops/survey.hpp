@@ -18,7 +18,9 @@ struct SurveyResult {
   std::uint64_t directories = 0;
   std::uint64_t symlinks = 0;
   std::uint64_t specials = 0;
-  std::uint64_t bytes = 0;  ///< apparent, of selected names; a link group counts once a name
+  std::uint64_t bytes = 0;       ///< apparent, of selected names; a link group counts once a name
+  std::uint64_t name_bytes = 0;  ///< of all selected names
+  std::uint64_t path_bytes = 0;  ///< of their paths below ROOT
   std::uint64_t selected_blocks = 0;          ///< bytes allocated to selected files
   std::uint64_t unselected_blocks = 0;        ///< bytes allocated to what is not selected
   std::vector<SizedPath> largest_unselected;  ///< at most ten trees, the largest first

@@ -273,6 +273,7 @@ SysResult<Space> space_of(int fd) noexcept {
   // btrfs and vfat make inodes as they need them and say 0 of 0.
   space.free_inodes = info.f_files == 0 ? std::numeric_limits<std::uint64_t>::max()
                                         : static_cast<std::uint64_t>(info.f_ffree);
+  space.total_inodes = static_cast<std::uint64_t>(info.f_files);
   space.fs_magic = info.f_type;
   return space;
 }

@@ -92,7 +92,8 @@ using catalog::SysStatus;
 struct Space {
   std::uint64_t free_bytes = 0;  ///< available to this process
   std::uint64_t total_bytes = 0;
-  std::uint64_t free_inodes = 0;  ///< UINT64_MAX where the filesystem has no limit
+  std::uint64_t free_inodes = 0;   ///< UINT64_MAX where the filesystem has no limit
+  std::uint64_t total_inodes = 0;  ///< 0 where the filesystem has no limit
   std::uint64_t block_bytes = 0;
   std::int64_t fs_magic = 0;  ///< statfs f_type
 };

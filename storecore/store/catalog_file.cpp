@@ -14,12 +14,12 @@
 #include "catalog/digest.hpp"
 #include "catalog/error.hpp"
 #include "catalog/lmdb.hpp"
-#include "storecore/ops/operations.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/state.hpp"
 #include "storecore/store/store.hpp"
 
 namespace holdfast::core {

@@ -17,7 +17,6 @@
 #include "catalog/error.hpp"
 #include "catalog/name.hpp"
 #include "catalog/problem.hpp"
-#include "catalog/records.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/store/fd_sink.hpp"

@@ -400,7 +400,9 @@ void Store::note_failed_barrier() const noexcept {
 void Store::free_ballast_if_full() const noexcept {
   const auto space = space_of(dir_.get());
   if (!space || space->free_bytes > 2 * kBallastBytes) return;
-  // Emptied, not unlinked: that works in an immutable store too.
+  // A full btrfs refuses to empty a file but lets go of one. In an immutable store it is the other
+  // way round.
+  if (unlink_at(dir_, layout::kBallast)) return;
   const auto fd = open_at(dir_, layout::kBallast, O_WRONLY);
   if (fd) (void)ftruncate(fd->get(), 0);
 }
@@ -409,9 +411,11 @@ Status Store::check_barrier() const {
   const auto journal = open_dir_at(dir_, layout::kJournal);
   if (!journal) return failed("openat", layout::kJournal, journal.error());
   const auto fd = open_at(*journal, layout::kJournalBarrier, O_RDONLY);
-  if (!fd) return {};
+  if (!fd && fd.error().value() == ENOENT) return {};
+  if (!fd) return failed("openat", layout::kJournalBarrier, fd.error());
   const auto text = read_all(fd->get(), 4096);
-  if (text && *text == mount_stamp(dir_.get()))
+  if (!text) return failed("read", layout::kJournalBarrier, text.error());
+  if (*text == mount_stamp(dir_.get()))
     return refused("barrier-failed", place_.root,
                    "the disk lost writes while this volume was mounted",
                    "unmount the volume, check it (fsck), mount it again and run the command again");
