@@ -57,6 +57,7 @@ class DiscardVolume {
   [[nodiscard]] Status work();
   [[nodiscard]] Status check();
   [[nodiscard]] Status check_names();
+  [[nodiscard]] Status check_aside();
   [[nodiscard]] Status remove();
   [[nodiscard]] Status remove_files();
   void refuse(std::string_view code, std::string text) {
@@ -107,9 +108,25 @@ Status DiscardVolume::check_names() {
   });
 }
 
+/// What users wanted kept may be in aside/ alone: what wipe's refresh missed, or has not come to.
+Status DiscardVolume::check_aside() {
+  const auto aside = has_entries(*store_, layout::kAside);
+  if (!aside) return std::unexpected(aside.error());
+  if (!*aside) return {};
+  if (store_->record().state == StoreState::kWiping)
+    refuse("wipe-unfinished",
+           "a wipe was cut short: what users changed since the capture is in aside/ only");
+  if (store_->record().missed != 0)
+    refuse("missed-entries",
+           fmt::format("{} entries were missed and are in aside/ only: see `holdfast ls --missed`",
+                       store_->record().missed));
+  return {};
+}
+
 Status DiscardVolume::check() {
   if (!options_->lose_files) {
     if (auto names = check_names(); !names) return names;
+    if (auto aside = check_aside(); !aside) return aside;
   }
   const auto displaced = has_entries(*store_, layout::kDisplaced);
   if (!displaced) return std::unexpected(displaced.error());
@@ -160,7 +177,8 @@ Status DiscardVolume::remove() {
   const auto deleted = session_->phase("delete", [&](Progress& progress) -> Status {
     for (const char* area : kOrder) {
       auto top = store_->subdir(area);
-      if (!top) continue;
+      if (!top && top.error().cause.value() == ENOENT) continue;
+      if (!top) return std::unexpected(top.error());
       if (area == layout::kJournal) {
         if (left != 0) break;
         if (auto finished = flags.finish(); !finished) return finished;

@@ -153,7 +153,7 @@ Status delete_old_system(Session& session, Store& store) {
   const auto deleted = session.phase("delete", [&](Progress& progress) -> Status {
     for (const std::string& number : *numbers) {
       auto top = open_dir_at(*aside, number.c_str());
-      if (!top) continue;
+      if (!top) return failed("openat", catalog::join_path(layout::kAside, number), top.error());
       TreeRemover remover(session, store, flags,
                           [&](DirNode& dir, const std::string& name, const Stat& stat) {
                             return check.may_unlink(dir, name, stat);

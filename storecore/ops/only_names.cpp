@@ -1,10 +1,12 @@
 #include "storecore/ops/only_names.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "catalog/error.hpp"
+#include "storecore/link/copy_file.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
@@ -40,11 +43,12 @@ namespace {
 constexpr std::size_t kMaxDoubts = 200'000;
 constexpr std::size_t kExamples = 5;
 
-/// Calls @p visit(dir fd, node, name) for every name below a directory that is none itself, in
-/// parallel.
+/// Calls @p visit(dir fd, node, name, stat) for every name below a directory that is none itself,
+/// in parallel. What cannot be looked at ends it: a name that was not counted would look like one
+/// outside of the store.
 class EachName {
  public:
-  using Visit = std::function<void(const Fd&, DirNode&, const std::string&)>;
+  using Visit = std::function<Status(const Fd&, DirNode&, const std::string&, const Stat&)>;
   EachName(const RunContext& context, Visit visit)
       : context_(&context), visit_(std::move(visit)), pool_(context.jobs) {}
   [[nodiscard]] Status run(Fd top) {
@@ -68,15 +72,15 @@ class EachName {
       while (listing.next(dirent)) {
         const std::string name(dirent.view());
         bool is_directory = dirent.type == DT_DIR;
-        if (dirent.type == DT_UNKNOWN) {
+        if (!is_directory) {
           const auto stat = stat_at(**dir, name);
-          is_directory = stat && stat->is_directory();
+          if (!stat) return errors_.set(failed("statx", node->path_of(name), stat.error()).error());
+          is_directory = stat->is_directory();
+          if (!is_directory && !errors_.check(visit_(**dir, *node, name, *stat))) return;
         }
         if (is_directory) {
           auto child = DirNode::child(node, name);
           pool_.push([this, child = std::move(child)] { list(child); });
-        } else {
-          visit_(**dir, *node, name);
         }
       }
     }
@@ -103,8 +107,11 @@ class Search {
   [[nodiscard]] catalog::Result<OnlyNames> run();
 
  private:
-  void look(const Fd& dir, DirNode& node, const std::string& name);
-  [[nodiscard]] bool is_in_root(DirNode& node, const std::string& name, const Stat& held);
+  [[nodiscard]] Status look(const Fd& dir, DirNode& node, const std::string& name,
+                            const Stat& held);
+  [[nodiscard]] bool is_in_root(const Fd& mirror, DirNode& node, const std::string& name,
+                                const Stat& held);
+  [[nodiscard]] bool is_copy(const Fd& mirror, const Fd& root, const std::string& name) const;
   [[nodiscard]] Status count_inside();
 
   Session* session_;
@@ -115,7 +122,19 @@ class Search {
   std::map<std::uint64_t, Doubt> doubts_;
 };
 
-bool Search::is_in_root(DirNode& node, const std::string& name, const Stat& held) {
+/// Type, size and mtime agree. That is proof enough after a complete restore, which made the copy;
+/// before, it may be somebody else's file.
+bool Search::is_copy(const Fd& mirror, const Fd& root, const std::string& name) const {
+  if (store_->record().restored_all) return true;
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  const auto here = open_at(mirror, name.c_str(), kFlags);
+  const auto there = open_at(root, name.c_str(), kFlags);
+  if (!here || !there) return false;
+  const auto same = same_content(here->get(), there->get());
+  return same && *same;
+}
+
+bool Search::is_in_root(const Fd& mirror, DirNode& node, const std::string& name, const Stat& held) {
   thread_local std::string last_path;
   thread_local std::optional<Fd> last;
   thread_local std::uint64_t last_root = 0;
@@ -135,41 +154,42 @@ bool Search::is_in_root(DirNode& node, const std::string& name, const Stat& held
   const auto there = stat_at(*last, name);
   if (!there) return false;
   if (there->same_inode(held)) return true;
-  return there->type_bits == held.type_bits && there->size == held.size &&
-         there->mtime == held.mtime;
+  const bool alike =
+      there->type_bits == held.type_bits && there->size == held.size && there->mtime == held.mtime;
+  return alike && (!held.is_regular() || is_copy(mirror, *last, name));
 }
 
-void Search::look(const Fd& dir, DirNode& node, const std::string& name) {
+Status Search::look(const Fd& dir, DirNode& node, const std::string& name, const Stat& held) {
   progress_->files.fetch_add(1, std::memory_order_relaxed);
-  const auto held = stat_at(dir, name);
-  if (!held) return;
-  const bool safe = is_in_root(node, name, *held);
+  const bool safe = is_in_root(dir, node, name, held);
   const std::lock_guard lock(mutex_);
   ++result_.files;
-  if (safe) return;
-  if (doubts_.size() >= kMaxDoubts && !doubts_.contains(held->inode)) {
+  if (safe) return {};
+  if (doubts_.size() >= kMaxDoubts && !doubts_.contains(held.inode)) {
     ++result_.only_here;
     result_.at_least = true;
-    return;
+    return {};
   }
-  Doubt& doubt = doubts_[held->inode];
-  doubt.links = held->links;
+  Doubt& doubt = doubts_[held.inode];
+  doubt.links = held.links;
   ++doubt.names;
   if (doubt.path.empty()) doubt.path = node.path_of(name);
+  return {};
 }
 
 Status Search::count_inside() {
   for (const char* area :
        {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced, layout::kFailed}) {
     auto top = store_->subdir(area);
-    if (!top) continue;
-    EachName names(session_->context(), [this](const Fd& dir, DirNode&, const std::string& name) {
-      const auto stat = stat_at(dir, name);
-      if (!stat) return;
-      const std::lock_guard lock(mutex_);
-      if (const auto doubt = doubts_.find(stat->inode); doubt != doubts_.end())
-        ++doubt->second.inside;
-    });
+    if (!top && top.error().cause.value() == ENOENT) continue;
+    if (!top) return std::unexpected(top.error());
+    EachName names(session_->context(),
+                   [this](const Fd&, DirNode&, const std::string&, const Stat& stat) -> Status {
+                     const std::lock_guard lock(mutex_);
+                     if (const auto doubt = doubts_.find(stat.inode); doubt != doubts_.end())
+                       ++doubt->second.inside;
+                     return {};
+                   });
     if (auto status = names.run(std::move(*top)); !status) return status;
   }
   return {};
@@ -178,8 +198,10 @@ Status Search::count_inside() {
 catalog::Result<OnlyNames> Search::run() {
   auto tree = store_->subdir(layout::kTree);
   if (!tree) return std::unexpected(tree.error());
-  EachName names(session_->context(), [this](const Fd& dir, DirNode& node,
-                                             const std::string& name) { look(dir, node, name); });
+  EachName names(session_->context(),
+                 [this](const Fd& dir, DirNode& node, const std::string& name, const Stat& held) {
+                   return look(dir, node, name, held);
+                 });
   if (auto status = names.run(std::move(*tree)); !status) return std::unexpected(status.error());
   if (!doubts_.empty() && !result_.at_least) {
     if (auto status = count_inside(); !status) return std::unexpected(status.error());

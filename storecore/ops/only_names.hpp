@@ -19,9 +19,10 @@ struct OnlyNames {
   std::vector<std::string> examples;  ///< up to five paths
 };
 /// Walks the mirror, not the catalog: it works in every state. A name outside is ROOT's name of the
-/// same path with the same inode, or with the same type, size and mtime (a restored copy); for what
-/// is not found so, the inode's names inside the store (tree, aside, dropped, displaced, failed)
-/// are counted against its link count. Parallel.
+/// same path with the same inode, or a restored copy: the same type, size and mtime, and, unless
+/// everything was restored, the same bytes. For what is not found so, the inode's names inside the
+/// store (tree, aside, dropped, displaced, failed) are counted against its link count. An entry of
+/// the store that cannot be looked at is an error. Parallel.
 [[nodiscard]] catalog::Result<OnlyNames> find_only_names(Session& session, const Store& store,
                                                          Progress& progress);
 

@@ -404,6 +404,37 @@ class DiscardRefuses(_Refusing):
         self.assertGreaterEqual(inode.st_nlink, 2)
         self.refused("only-names", "discard", self.root, "--yes")
 
+    def test_a_file_that_only_looks_like_a_restored_one(self):
+        """The same path, size and mtime, other bytes: nobody restored it."""
+        self.wiped()
+        self.restore(self.root, "--exclude", "home/al/letter.txt")
+        path = os.path.join(self.root, "home/al/letter.txt")
+        held = os.stat(self.store_path(self.root, "tree", "home/al/letter.txt"))
+        with open(path, "wb") as file:
+            file.write(b"x" * held.st_size)
+        os.utime(path, ns=(held.st_atime_ns, held.st_mtime_ns))
+        self.refused("only-names", "discard", self.root, "--yes")
+
+    def test_what_the_last_refresh_missed(self):
+        """It was wanted, it is not held, and aside/ has its only name."""
+        self.sealed()
+        with treegen.Dir(os.path.join(self.root, "home/al")) as home:
+            home.file("new-after-capture", b"cannot be linked")
+        strace = [run.strace(), "-f", "-qq", "-o", "/dev/null", "-e", "trace=linkat",
+                  "-e", "inject=linkat:error=EPERM"]
+        wiped = self.holdfast("wipe", self.root, "--yes", prefix=strace, expect=3)
+        self.assertIn("home/al/new-after-capture", wiped.paths_of("missed"))
+        self.restore(self.root, expect=(0, 3))
+        self.refused("missed-entries", "discard", self.root, "--yes")
+        self.assertTrue(os.path.exists(os.path.join(self.aside(self.root), "home/al/new-after-capture")))
+        self.holdfast("discard", self.root, "--yes", "--lose-files")
+
+    def test_a_wipe_that_was_cut_short(self):
+        self.sealed()
+        self.holdfast("wipe", self.root, "--yes", expect=137, env={"HOLDFAST_FAILPOINT": "moved-aside"})
+        self.assertEqual(self.state(self.root), "wiping")
+        self.refused("wipe-unfinished", "discard", self.root, "--yes")
+
     def test_displaced_files_nobody_looked_at(self):
         self.wiped()
         treegen.build_image(self.root)

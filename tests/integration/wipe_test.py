@@ -175,6 +175,17 @@ class WipeMixin:
         with open(swapped, "rb") as file:
             self.assertEqual(file.read(), b"somebody with an open directory put this here")
 
+    def test_delete_takes_a_pattern_for_directories_at_its_word(self):
+        """`cache/` leaves directories of that name out, not a file."""
+        self.holdfast("capture", self.root, *treegen.INCLUDES, "--exclude", "cache/")
+        self.wipe(self.root)
+        late = os.path.join(self.aside(self.root), "home/al/cache")
+        with open(late, "wb") as file:
+            file.write(b"a file, and wanted")
+        self.holdfast("wipe", self.root, "--yes", "--delete", expect=3)
+        with open(late, "rb") as file:
+            self.assertEqual(file.read(), b"a file, and wanted")
+
     def test_again_moves_a_failed_image_aside_and_adopts_nothing(self):
         before, image_path = self.record(self.root), self.path("home/al/letter.txt")
         self.capture(self.root)
