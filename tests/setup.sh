@@ -16,6 +16,7 @@ build_packages=(
 )
 test_packages=(
   lmdb-utils xfsprogs btrfs-progs ntfs-3g acl attr strace libcap2-bin git
+  libfuse3-dev
 )
 check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
