@@ -124,6 +124,8 @@ Status unprotect_store(Session& session, Store& store) {
     return failed("ioctl(FS_IOC_SETFLAGS)", store.place().store, set.error());
   if (auto cleared = set_all(session, store, false); !cleared) return cleared;
   failpoint("unprotected");
+  // A record that says "none are set" before that is durable would leave flags that nobody clears.
+  if (auto barrier = store.barrier(); !barrier) return barrier;
   store.record().protected_dirs = false;
   return store.save();
 }

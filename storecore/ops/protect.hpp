@@ -14,7 +14,8 @@ namespace holdfast::core {
 /// by unprotect_store(). Where the filesystem or the user cannot do it (tmpfs on old kernels,
 /// ntfs-3g, no CAP_LINUX_IMMUTABLE) a warning says so.
 [[nodiscard]] catalog::Status protect_store(Session& session, Store& store);
-/// Takes the flags off again. Nothing to do when the record says that none are set.
+/// Takes the flags off again, and the record says so when that is durable. Nothing to do when it
+/// says that none are set.
 [[nodiscard]] catalog::Status unprotect_store(Session& session, Store& store);
 
 }  // namespace holdfast::core
