@@ -102,7 +102,7 @@ class RestoreVolume {
   [[nodiscard]] Status note_finished(RestoreRun& run, bool& all);
   [[nodiscard]] Status guard(bool immutable) const;
   void close_own_change();
-  void remove_marker() const;
+  [[nodiscard]] bool remove_marker() const;
   void report_tally(const RestoreRun& run);
   [[nodiscard]] bool after_wipe() const {
     return before_ == StoreState::kWiped || before_ == StoreState::kRestoring ||
@@ -368,13 +368,18 @@ Status RestoreVolume::conclude(RestoreRun& run) {
   if (closes || all) {
     if (auto saved = store_->save(); !saved) return saved;
   }
+  bool undurable = false;
   if (was_protected_ && !all) {
     if (auto closed = guard(true); !closed) return closed;
+    undurable = true;
   } else if (was_protected_) {
     // The parts add up to everything: the store protects nothing any more that is not in place.
     if (auto open = unprotect_store(*session_, *store_); !open) return open;
   }
-  if (whole && all) remove_marker();
+  if (whole && all) undurable = remove_marker() || undurable;
+  if (undurable) {
+    if (auto barrier = store_->barrier(); !barrier) return barrier;
+  }
   session_->report().durable = true;
   session_->report().nothing_to_do =
       whole && tally.changed == 0 && tally.conflicts == 0 && record.state == before_;
@@ -382,12 +387,14 @@ Status RestoreVolume::conclude(RestoreRun& run) {
 }
 
 /// wipe's warning is of no use any more. ROOT keeps its times: they may have just been given back.
-void RestoreVolume::remove_marker() const {
+/// True if it was there: the caller makes a barrier.
+bool RestoreVolume::remove_marker() const {
   const auto marker = stat_at(store_->root(), layout::kMarker);
-  if (!marker || !marker->is_regular()) return;
+  if (!marker || !marker->is_regular()) return false;
   const auto root = stat_fd(store_->root().fd);
-  if (!unlink_at(store_->root(), layout::kMarker) || !root) return;
-  (void)set_times_fd(store_->root().fd, root->atime, root->mtime);
+  if (!unlink_at(store_->root(), layout::kMarker)) return false;
+  if (root) (void)set_times_fd(store_->root().fd, root->atime, root->mtime);
+  return true;
 }
 
 void RestoreVolume::report_tally(const RestoreRun& run) {
@@ -462,7 +469,9 @@ Status RestoreVolume::work() {
   if (auto planned = make_plan(); !planned) return planned;
   if (before_ == StoreState::kRestored && is_complete(*options_) && !options_->again) {
     // Users have gone on working: what is there now is theirs.
-    if (!options_->dry_run) remove_marker();
+    if (!options_->dry_run && remove_marker()) {
+      if (auto barrier = store_->barrier(); !barrier) return barrier;
+    }
     session_->report().nothing_to_do = true;
     session_->report().durable = true;
     return {};
