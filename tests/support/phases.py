@@ -135,6 +135,11 @@ def _is_of_users(path: bytes) -> bool:
         path != os.fsencode(cases.MARKER)
 
 
+def of_users(entries: dict) -> dict:
+    """The part of a record that is not the store's own data."""
+    return {path: fields for path, fields in entries.items() if _is_of_users(path)}
+
+
 def contents(entries: dict) -> dict:
     """{SHA-256: a path} of all content that has a name, where the name is not of the store's own data."""
     return {fields["sha256"]: path for path, fields in entries.items()
@@ -178,6 +183,8 @@ def differences_at_the_end(undisturbed: dict, after: dict) -> list:
             if path.startswith(store + b"/") and not path.startswith(mirror):
                 continue
             fields = dict(fields)
+            if path == mirror:  # ROOT's own times are nobody's to restore from here
+                fields.pop("mtime", None)
             if path == os.fsencode(cases.MARKER):
                 fields.pop("sha256", None)
                 fields.pop("mtime", None)

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Calls that fail: EIO, ENOSPC and others at each call. Never a crash, a hang, a loss, or an exit 0 that is not true."""
+
+import errno
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases  # noqa: E402
+import fault_table  # noqa: E402
+import sweep  # noqa: E402
+
+_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.ENOMEM, errno.EINTR, errno.ESTALE)
+# Of the store as a whole, not of one entry: when a call that changes the store says so, the run has failed.
+_OF_THE_STORE = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.ESTALE)
+# Phases whose writes go to the store alone: there no failed one may end as an entry that was missed.
+_TAKE_INTO_STORE = ("capture", "capture-again", "seal")
+_SYNCS = ("syncfs", "fsync", "fdatasync")
+# What a run may end with. 5: a rule that needs what could not be read says no. 12: what could not be read is the
+# catalog. Never 2 or 10: neither the command line nor the store's existence is in question.
+_CODES = (0, 1, 3, 4, 5, 12, 13)
+
+_FAST = 9
+_LOOKING = 0.35
+_OTHER_FILESYSTEMS = 0.1
+
+
+class FailingCalls(cases.VolumeCase):
+    """strace makes the Nth call of a name fail, once or from there on: the call is not made."""
+
+    def setUp(self):
+        super().setUp()
+        self.need_root()
+        self.need_program("strace")
+        self.seed = fault_table.seed()
+        self.dice = random.Random(self.seed)
+        print(f"HOLDFAST_SEED={self.seed}", flush=True)
+
+    def points(self, swept: sweep.Sweep, filesystem: str) -> list:
+        modifying = [point for point in swept.points if point.modifies]
+        looking = [point for point in swept.points if not point.modifies]
+        if not fault_table.everything():
+            count = _FAST if filesystem == "ext4" else 1
+            return sweep.chosen(modifying, count // 2, self.dice) + sweep.chosen(looking, count - count // 2, self.dice)
+        if filesystem == "ext4":
+            return modifying + sweep.chosen(looking, int(len(looking) * _LOOKING), self.dice)
+        return sweep.chosen(modifying + looking, int(len(swept.points) * _OTHER_FILESYSTEMS), self.dice)
+
+    def judged(self, swept: sweep.Sweep, point: sweep.Point, error: int, outcome: sweep.Outcome) -> list:
+        """What is wrong with how a struck run ended."""
+        result = outcome.result
+        allowed = _CODES if point.call != "fcntl" else (*_CODES, 11)  # EACCES is a lock's word for held
+        if result.code not in allowed:
+            return [f"exit {result.code}\n{result.describe()}"]
+        wrong = []
+        if result.code in (0, 3):
+            wrong += swept.incomplete(outcome)
+        elif not _names(result, error):
+            wrong.append(f"exit {result.code} without saying \"{os.strerror(error)}\": {result.stderr[-300:]!r}")
+        if point.modifies and error in _OF_THE_STORE and result.code == 3 and swept.phase.name in _TAKE_INTO_STORE:
+            wrong.append("a store that could not be written was taken for an entry that could not be read: exit 3")
+        if point.call in _SYNCS:
+            wrong += _synced_again(outcome.log)
+        return wrong
+
+    def sweep_phase(self, phase, filesystem: str):
+        swept = sweep.Sweep(self, filesystem, phase)
+        tally = sweep.Tally(self, "error at a call", phase.name, filesystem, self.seed)
+        for index, point in enumerate(self.points(swept, filesystem)):
+            error = self.dice.choice(_ERRORS)
+            lasting = self.dice.random() < 0.3
+            where = f"{sweep.errno_name(error)}{' from' if lasting else ' at'} {point!r}"
+            watch = ("syncfs",) if point.call in _SYNCS else ()
+            outcome = swept.strike(point.call, f"{point.number}+" if lasting else point.number,
+                                   f"error={sweep.errno_name(error)}", watch)
+            try:
+                lost = swept.losses(outcome)
+                wrong = [] if "(INJECTED)" in outcome.log else ["the call was not made"]
+                wrong += self.judged(swept, point, error, outcome)
+                if point.call in _SYNCS:
+                    swept.mount_anew_if_refused(outcome)
+                tally.strike(lost, wrong + swept.healed(outcome, third=index % 8 == 0), where)
+            finally:
+                swept.drop(outcome)
+        tally.close()
+
+    def sweep_filesystem(self, filesystem: str):
+        for phase in sweep.phases_to_run():
+            with self.subTest(phase=phase.name):
+                self.sweep_phase(phase, filesystem)
+
+    def test_on_ext4(self):
+        self.sweep_filesystem("ext4")
+
+    def test_on_xfs(self):
+        self.sweep_filesystem("xfs")
+
+    def test_on_btrfs(self):
+        self.sweep_filesystem("btrfs")
+
+
+def _names(result, error: int) -> bool:
+    """The message has the system's words, or the words that the program has for them."""
+    words = [os.strerror(error)]
+    if error == errno.ENOMEM:
+        words.append("memory")
+    said = result.stderr + str([problem.get("errno") for problem in result.problems])
+    return any(word in said for word in words)
+
+
+def _synced_again(log: str) -> list:
+    """A sync that failed is final: another one would answer success, with nothing written."""
+    lines = log.splitlines()
+    first = next((index for index, line in enumerate(lines) if "(INJECTED)" in line), len(lines))
+    again = [line for line in lines[first + 1:] if "syncfs(" in line and "(INJECTED)" not in line]
+    return [f"synced again after a failed sync: {again}"] if again else []
+
+
+if __name__ == "__main__":
+    cases.main()

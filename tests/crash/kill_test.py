@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Killed before any call that modifies something: nothing lost, and the same command finishes the job."""
+
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases  # noqa: E402
+import fault_table  # noqa: E402
+import run  # noqa: E402
+import sweep  # noqa: E402
+
+# Points of a phase in the sample; of calls that only look, and on the filesystems that are sampled, in the full run.
+_FAST = 9
+_LOOKING = 0.08
+_OTHER_FILESYSTEMS = 0.15
+
+
+class KilledAtACall(cases.VolumeCase):
+    """strace kills holdfast as it enters the Nth call of a name: the call is not made."""
+
+    def setUp(self):
+        super().setUp()
+        self.need_root()
+        self.need_program("strace")
+        self.seed = fault_table.seed()
+        self.dice = random.Random(self.seed)
+        print(f"HOLDFAST_SEED={self.seed}", flush=True)
+
+    def points(self, swept: sweep.Sweep, filesystem: str) -> list:
+        modifying = [point for point in swept.points if point.modifies]
+        looking = [point for point in swept.points if not point.modifies]
+        if not fault_table.everything():
+            count = _FAST if filesystem == "ext4" else 1
+            return sweep.chosen(modifying, count, self.dice) + sweep.chosen(looking, 1, self.dice)
+        if filesystem == "ext4":
+            return modifying + sweep.chosen(looking, int(len(looking) * _LOOKING), self.dice)
+        return sweep.chosen(modifying, int(len(modifying) * _OTHER_FILESYSTEMS), self.dice)
+
+    def sweep_phase(self, phase, filesystem: str):
+        swept = sweep.Sweep(self, filesystem, phase)
+        tally = sweep.Tally(self, "SIGKILL at a call", phase.name, filesystem, self.seed)
+        for index, point in enumerate(self.points(swept, filesystem)):
+            outcome = swept.strike(point.call, point.number, "signal=KILL")
+            try:
+                if outcome.result.code != 137:
+                    tally.strike([], [f"not killed: exit {outcome.result.code}"], point)
+                    continue
+                lost = swept.losses(outcome)
+                tally.strike(lost, swept.healed(outcome, third=index % 8 == 0), point)
+            finally:
+                swept.drop(outcome)
+        tally.close()
+
+    def sweep_filesystem(self, filesystem: str):
+        for phase in sweep.phases_to_run():
+            with self.subTest(phase=phase.name):
+                self.sweep_phase(phase, filesystem)
+
+    def test_on_ext4(self):
+        self.sweep_filesystem("ext4")
+
+    def test_on_xfs(self):
+        self.sweep_filesystem("xfs")
+
+    def test_on_btrfs(self):
+        self.sweep_filesystem("btrfs")
+
+
+if __name__ == "__main__":
+    cases.main()
