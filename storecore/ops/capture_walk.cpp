@@ -239,9 +239,12 @@ void CaptureWalk::begin(const Dir& dir) {
   const auto source = dir->source->open();
   if (!source) {
     const int error = source.error().value();
-    if (error == ENOENT || error == ENOTDIR || error == ESTALE || error == ELOOP) {
+    if (error == ENOENT) {
       problem(ProblemKind::kSkipped, dir->source->path(), "openat", source.error(),
               "vanished while walking");
+    } else if (error == ENOTDIR || error == ESTALE || error == ELOOP) {
+      // Something stands there that nobody has looked at: not the same as nothing.
+      gap(*dir, "openat", source.error(), "became something else while walking");
     } else if (is_store_error(source.error()) && error != EIO) {
       errors_->set(catalog::failed("openat", dir->source->path(), source.error()).error());
     } else {
@@ -281,7 +284,12 @@ void CaptureWalk::list(const Dir& dir, const SharedFd& source) {
   while (!errors_->failed()) {
     const auto more = listing.fill(source->get());
     if (!more) {
-      gap(*dir, "getdents64", more.error());
+      if (more.error().value() == ENOENT) {  // only an empty directory can be removed
+        problem(ProblemKind::kSkipped, dir->source->path(), "getdents64", more.error(),
+                "vanished while walking");
+      } else {
+        gap(*dir, "getdents64", more.error());
+      }
       break;
     }
     if (!*more) {
@@ -615,6 +623,13 @@ void CaptureWalk::end(const Dir& dir) {
 void CaptureWalk::close(CaptureDir& dir) {
   if (errors_->failed() || !dir.made) return;
   if (dir.gap && !dir.frozen && feed_->begin_changes()) {
+    if (catalog::raw(dir.record.inode) == 0) {
+      // It could not even be opened: what the catalog knows of it stays.
+      const auto row = reader()->find_directory(dir.id);
+      if (!row) return errors_->set(row.error());
+      if (*row) dir.record = (*row)->record;
+      dir.record.complete = false;
+    }
     Batch batch;
     put_directory(dir, batch);
     feed_->push(batch);

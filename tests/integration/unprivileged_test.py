@@ -118,6 +118,27 @@ class OrdinaryUser(cases.VolumeCase):
         before = self.life()
         self.assert_selected_same(before, self.root)
 
+    def test_a_directory_that_cannot_be_opened_any_more_keeps_its_record(self):
+        """It is missed, and what the catalog knew of it is still known."""
+        before = self.record(self.root)
+        self.own("capture", self.root, *treegen.INCLUDES)
+        work = os.path.join(self.root, "home/al/work")
+        os.chmod(work, 0)
+        if self.user is None and os.access(work, os.R_OK):
+            self.skip_loudly("nothing is unreadable here")
+        missed = self.own("capture", self.root, expect=3)
+        self.assertIn("home/al/work", missed.paths_of("missed"))
+        os.chmod(work, 0o755)
+        target = os.path.join(self.root, "restored")
+        os.mkdir(target)
+        if self.user:
+            os.chown(target, *self.user)
+        self.own("restore", self.root, "home/al/work", "--to", target)
+        found = oracle.record(os.path.join(target, "home/al/work"))[b""]
+        wanted = before[b"home/al/work"]
+        for field in ("mode", "uid", "gid", "mtime"):
+            self.assertEqual(found[field], wanted[field], field)
+
     def test_files_of_others_are_gaps_and_are_listed(self):
         if self.user is None:
             self.skip_loudly("needs root to make a file of somebody else")
