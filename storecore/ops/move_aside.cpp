@@ -128,7 +128,19 @@ Result<std::set<std::string, std::less<>>> move_aside(Session& session, const St
     failpoint("move-aside");
     const auto renamed = rename_clearing(flags, store, *from, item.path, *to);
     if (renamed) {
-      ++moved;
+      const std::string name = last_component(item.path);
+      const auto stat = stat_at(*to, name);
+      if (stat && stat->inode == item.inode) {
+        ++moved;
+        continue;
+      }
+      // Somebody exchanged it at this very moment: what the plan does not name goes back.
+      const auto back = rename_no_replace(*to, name.c_str(), *from, name.c_str());
+      list_left(session, item.path, back ? std::error_code() : back.error(),
+                back ? "it was replaced while it was moved"
+                     : "it was replaced while it was moved, and could not be put back: it is in "
+                       "aside/");
+      left.insert(item.path);
     } else if (renamed.error().value() != ENOENT) {
       if (renamed.error().value() == EIO || renamed.error().value() == EROFS ||
           renamed.error().value() == ENOSPC)
@@ -247,6 +259,15 @@ Result<MovedImage> move_image_away(Session& session, const Store& store, FlagJou
       });
   if (!status) return std::unexpected(status.error());
   return result;
+}
+
+Status list_newcomers(Session& session, const Store& store, const WipePlan& plan) {
+  ImageWalk walk(store, plan);
+  return walk.each([&](const Fd&, const std::string&, const std::string& path) -> Status {
+    if (path != layout::kMarker)
+      list_left(session, path, {}, "it appeared while the old system was moved aside");
+    return {};
+  });
 }
 
 Result<bool> is_root_empty(const Store& store, const WipePlan& plan) {

@@ -32,6 +32,11 @@ struct MovedImage {
 [[nodiscard]] catalog::Result<MovedImage> move_image_away(Session& session, const Store& store,
                                                           FlagJournal& flags, const WipePlan& plan);
 
+/// Lists as left what stands in ROOT and is not in the plan: made or renamed by users between plan
+/// and move. Only for the run that made the plan; later it may be an image's.
+[[nodiscard]] catalog::Status list_newcomers(Session& session, const Store& store,
+                                             const WipePlan& plan);
+
 /// True when ROOT holds nothing but the store, the marker, and what the plan says stays.
 [[nodiscard]] catalog::Result<bool> is_root_empty(const Store& store, const WipePlan& plan);
 

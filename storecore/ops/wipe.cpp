@@ -244,6 +244,9 @@ Status WipeVolume::move_and_refresh() {
     if (!result) return std::unexpected(result.error());
     left = std::move(*result);
     progress.files = plan->moves.size();
+    if (way_ == Way::kWipe) {
+      if (auto listed = list_newcomers(*session_, *store_, *plan); !listed) return listed;
+    }
     if (auto barrier = store_->barrier(); !barrier) return barrier;
     return flags.finish();
   });
