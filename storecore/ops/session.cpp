@@ -161,6 +161,7 @@ VolumeReport Session::finish(Status status, const Store* store) {
     report.store = store->place().store;
     report.capture_id = record.capture_id;
     report.labels = record.labels;
+    report.captured_at = record.sealed_at.empty() ? record.created_at : record.sealed_at;
     report.fs_type = record.volume.fs_type;
     report.fs_uuid = record.volume.fs_uuid;
     if (!record.created_at.empty() && !report.state) report.state = record.state;

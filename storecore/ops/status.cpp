@@ -76,7 +76,6 @@ VolumeReport look(Session& session, const StorePlace& place, bool warn) {
   if (!store) return session.finish(std::unexpected(store.error()), nullptr);
   const StoreRecord& record = store->record();
   session.report().counts = recorded_counts(record);
-  session.report().captured_at = record.sealed_at.empty() ? record.created_at : record.sealed_at;
   session.report().durable = record.catalog_bytes != 0;
   if (warn) warn_of_absent(session, *store);
   return session.finish({}, &*store);
