@@ -272,7 +272,11 @@ void CaptureWalk::begin(const Dir& dir) {
         feed_->push(batch);
         dir->touched = true;
       }
-      if (options_.resume && !make_mirror(*dir)) return end(dir);
+      if (options_.resume) {
+        if (!make_mirror(*dir)) return end(dir);
+        // After a crash the row can be durable where the mirror's owner, mode and times are not.
+        dir->touched = true;
+      }
     }
   }
   if (!dir->known && (dir->selected || !dir->parent) && !ensure(*dir)) return end(dir);
