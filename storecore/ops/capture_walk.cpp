@@ -649,7 +649,8 @@ void CaptureWalk::close(CaptureDir& dir) {
     problem(ProblemKind::kWarning, dir.mirror->path(), "fsetxattr", applied.error(),
             "the mirror directory does not carry all metadata; the catalog has it");
   }
-  dir.mirror->close();
+  // The top could not be opened again, and what vanished is looked for below it.
+  if (dir.parent) dir.mirror->close();
 }
 
 }  // namespace holdfast::core

@@ -161,6 +161,16 @@ class VanishedMixin(_Edited):
         self.wipe_and_restore()
         self.assertFalse(os.path.exists(self.path("home/al/letter.txt")))
 
+    def test_a_second_capture_drops_what_vanished_where_every_directory_has_changed(self):
+        self.holdfast("capture", self.root, "--everything")
+        for directory in ("", "home", "home/al", "home/al/photos"):
+            with open(os.path.join(self.root, directory, "new"), "w", encoding="utf-8") as file:
+                file.write(directory)
+        os.unlink(os.path.join(self.root, "home/al/photos/img-0.jpg"))
+        self.holdfast("capture", self.root)
+        self.assertFalse(os.path.exists(self.store_path(self.root, "tree/home/al/photos/img-0.jpg")))
+        self.holdfast("verify", self.root)
+
     def test_capture_of_an_emptied_root_drops_nothing(self):
         self.capture(self.root)
         store_before = oracle.record(self.store_path(self.root, "tree"))
