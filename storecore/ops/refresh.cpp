@@ -173,8 +173,8 @@ Status Refresh::walk(Progress& progress) {
     if (auto status = walk_source(source, progress); !status) return status;
   }
   report_unmatched();
-  auto settled = settle_vanished(*session_, *env_, *feed_, dropped_, vanished_, new_inodes_,
-                                 options_.policy, options_.allow_vanished);
+  auto settled = settle_vanished(*session_, *store_, *env_, *feed_, dropped_, vanished_,
+                                 new_inodes_, options_.policy, options_.allow_vanished);
   if (!settled) return std::unexpected(settled.error());
   vanish_ = std::move(*settled);
   outcome_.vanished_refused = vanish_.refused;

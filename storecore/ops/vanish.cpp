@@ -27,6 +27,7 @@
 #include "storecore/ops/session.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/first_error.hpp"
+#include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
@@ -43,12 +44,15 @@ namespace {
 
 /// More known contents than this are not kept: those files are just hashed again.
 constexpr std::size_t kMaxKnown = 500'000;
+/// Names that go with one barrier.
+constexpr std::size_t kNamesPerBarrier = 20'000;
 
 class Settling {
  public:
-  Settling(Session& session, const Reader& reader, CatalogFeed& feed, Attic& dropped,
+  Settling(Session& session, Store& store, const Reader& reader, CatalogFeed& feed, Attic& dropped,
            const std::vector<std::uint64_t>& new_inodes)
       : session_(&session),
+        store_(&store),
         reader_(&reader),
         feed_(&feed),
         dropped_(&dropped),
@@ -58,6 +62,7 @@ class Settling {
   [[nodiscard]] Status remember(const Entry& entry, std::vector<KnownContent>& known) const;
   [[nodiscard]] Status drop(const Vanished& gone);
   [[nodiscard]] Status drop_if_renamed(const Vanished& gone);
+  [[nodiscard]] Status erase_rows();
   [[nodiscard]] std::uint64_t dropped() const noexcept { return count_; }
   [[nodiscard]] auto& touched() noexcept { return touched_; }
 
@@ -83,11 +88,13 @@ class Settling {
                             const std::shared_ptr<DirNode>& mirror);
 
   Session* session_;
+  Store* store_;
   const Reader* reader_;
   CatalogFeed* feed_;
   Attic* dropped_;
   const std::vector<std::uint64_t>* new_inodes_;
   std::uint64_t count_ = 0;
+  std::vector<catalog::Batch> rows_;
   std::vector<std::pair<DirId, std::shared_ptr<DirNode>>> touched_;
 };
 
@@ -137,8 +144,8 @@ Status Settling::remember(const Entry& entry, std::vector<KnownContent>& known) 
   return {};
 }
 
-/// Out of the mirror, out of the catalog; the mirror's name first, since the catalog can be mended
-/// from the mirror.
+/// Out of the mirror, out of the catalog; the mirror's name first, and durably: a name without a
+/// row is taken for a file that a crash kept out of the catalog, and would come back with restore.
 Status Settling::take(DirId parent, const Entry& entry, const std::shared_ptr<DirNode>& mirror) {
   if (!feed_->begin_changes()) return {};
   const auto dir = mirror->open();
@@ -154,8 +161,18 @@ Status Settling::take(DirId parent, const Entry& entry, const std::shared_ptr<Di
   catalog::Batch batch;
   FirstError errors;
   erase_entry(*reader_, parent, entry, batch, errors);
-  feed_->push(batch);
-  return errors.status();
+  rows_.push_back(std::move(batch));
+  if (errors.failed() || rows_.size() < kNamesPerBarrier) return errors.status();
+  return erase_rows();
+}
+
+/// The names are out of the mirror for good: now the catalog forgets them.
+Status Settling::erase_rows() {
+  if (rows_.empty()) return {};
+  if (auto barrier = store_->barrier(); !barrier) return barrier;
+  for (catalog::Batch& batch : rows_) feed_->push(batch);
+  rows_.clear();
+  return {};
 }
 
 Status Settling::drop(const Vanished& gone) {
@@ -252,8 +269,9 @@ Status Settling::drop_if_renamed(const Vanished& gone) {
 
 }  // namespace
 
-Result<VanishOutcome> settle_vanished(Session& session, catalog::Env& env, CatalogFeed& feed,
-                                      Attic& dropped, std::vector<Vanished>& vanished,
+Result<VanishOutcome> settle_vanished(Session& session, Store& store, catalog::Env& env,
+                                      CatalogFeed& feed, Attic& dropped,
+                                      std::vector<Vanished>& vanished,
                                       std::vector<std::uint64_t>& new_inodes, VanishPolicy policy,
                                       bool allow_many) {
   VanishOutcome outcome;
@@ -262,7 +280,7 @@ Result<VanishOutcome> settle_vanished(Session& session, catalog::Env& env, Catal
   const auto txn = catalog::ReadTxn::begin(env);
   if (!txn) return std::unexpected(txn.error());
   const Reader reader(*txn);
-  Settling settling(session, reader, feed, dropped, new_inodes);
+  Settling settling(session, store, reader, feed, dropped, new_inodes);
   if (policy == VanishPolicy::kDrop && !allow_many) {
     const auto total = txn->count(Table::kEntries);
     if (!total) return std::unexpected(total.error());
@@ -283,6 +301,7 @@ Result<VanishOutcome> settle_vanished(Session& session, catalog::Env& env, Catal
         policy == VanishPolicy::kDrop ? settling.drop(gone) : settling.drop_if_renamed(gone);
     if (!status) return std::unexpected(status.error());
   }
+  if (auto erased = settling.erase_rows(); !erased) return std::unexpected(erased.error());
   std::ranges::sort(outcome.known, {}, &KnownContent::inode);
   outcome.dropped = settling.dropped();
   outcome.touched = std::move(settling.touched());

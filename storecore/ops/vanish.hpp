@@ -12,6 +12,7 @@
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_feed.hpp"
 #include "storecore/ops/session.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::core {
 
@@ -35,8 +36,9 @@ struct VanishOutcome {
 ///
 /// @param new_inodes what got new names in this walk; sorted here
 /// @param allow_many drop more than half of the catalog
-[[nodiscard]] catalog::Result<VanishOutcome> settle_vanished(Session& session, catalog::Env& env,
-                                                             CatalogFeed& feed, Attic& dropped,
+[[nodiscard]] catalog::Result<VanishOutcome> settle_vanished(Session& session, Store& store,
+                                                             catalog::Env& env, CatalogFeed& feed,
+                                                             Attic& dropped,
                                                              std::vector<Vanished>& vanished,
                                                              std::vector<std::uint64_t>& new_inodes,
                                                              VanishPolicy policy, bool allow_many);
