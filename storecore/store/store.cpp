@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -142,10 +143,13 @@ Result<StorePlace> resolve_place(const std::string& root, const std::optional<st
   boost::system::error_code error;
   StorePlace place;
   place.root = fs::canonical(root, error).string();
+  const bool is_directory = !error && fs::is_directory(place.root, error);
+  // A disk that does not answer is no wrong argument.
+  if (error.value() == EIO || error.value() == ESTALE || error.value() == ENOTCONN)
+    return failed("realpath", root, {error.value(), std::generic_category()});
   if (error)
     return catalog::fail(Fault::kUsage, root, error.message(), "ROOT is an existing directory");
-  if (!fs::is_directory(place.root, error))
-    return catalog::fail(Fault::kUsage, root, "not a directory");
+  if (!is_directory) return catalog::fail(Fault::kUsage, root, "not a directory");
   if (!store) {
     place.store =
         place.root == "/" ? std::string("/") + layout::kStore : place.root + "/" + layout::kStore;
@@ -341,6 +345,8 @@ Result<Store> Store::create(const StorePlace& place, StoreRecord record, std::st
   record.store = *store_id;
   record.root_path = place.root;
   record.created_at = utc_now();
+  // A state says that there is a store: what a store consists of must not come later to the disk.
+  if (auto durable = store->barrier(); !durable) return std::unexpected(durable.error());
   if (auto status = StateFile::create(store->dir_, record); !status)
     return std::unexpected(status.error());
   store->record_ = std::move(record);
