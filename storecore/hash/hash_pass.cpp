@@ -84,6 +84,8 @@ class Pass {
   void take(WindowItem& item, const Stat& stat, const catalog::Digest& hash, HashState state);
   void unreadable(WindowItem& item, std::error_code cause);
   void damage(const WindowItem& item, std::string_view reason);
+  void not_found(const WindowItem& item, std::string_view operation, std::error_code cause,
+                 std::string_view reason);
   void problem(ProblemKind kind, const WindowItem& item, std::error_code cause,
                std::string_view reason);
 
@@ -128,6 +130,16 @@ void Pass::take(WindowItem& item, const Stat& stat, const catalog::Digest& hash,
   record.mode = stat.mode;
   record.uid = stat.uid;
   record.gid = stat.gid;
+}
+
+/// Damage if it is gone. A disk that does not answer, or a lack of descriptors, says nothing of
+/// that.
+void Pass::not_found(const WindowItem& item, std::string_view operation, std::error_code cause,
+                     std::string_view reason) {
+  const int error = cause.value();
+  if (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE)
+    return damage(item, reason);
+  errors_.set(catalog::failed(operation, item.dir->path_of(item.name), cause).error());
 }
 
 /// Types without content, empty files, and content that is known.
@@ -198,12 +210,12 @@ void Pass::settle_file(WindowItem& item, DirFd dir, FileHasher& hasher) {
 
 void Pass::settle(WindowItem& item, FileHasher& hasher) {
   const auto dir = item.dir->open();
-  if (!dir) return damage(item, "its directory is gone from the mirror");
+  if (!dir) return not_found(item, "openat", dir.error(), "its directory is gone from the mirror");
   const bool look_first =
       item.record.type != FileType::kFile || item.record.size == 0 || !known_->empty();
   if (look_first) {
     const auto stat = stat_at(**dir, item.name);
-    if (!stat) return damage(item, "gone from the mirror");
+    if (!stat) return not_found(item, "statx", stat.error(), "gone from the mirror");
     if (stat->inode != catalog::raw(item.record.held_inode))
       return damage(item, "another file has its name in the mirror");
     if (!settle_without_reading(item, *stat)) settle_file(item, **dir, hasher);
