@@ -113,6 +113,7 @@ void DirNode::relax() noexcept {
 }
 
 void DirNode::close() noexcept {
+  if (!parent_) return;  // nothing leads back to it
   SharedFd gone;  // closed outside the lock
   const std::lock_guard lock(mutex_);
   gone.swap(fd_);

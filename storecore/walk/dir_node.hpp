@@ -65,7 +65,8 @@ class DirNode : public std::enable_shared_from_this<DirNode> {
   /// Forgets the descriptor if the budget is tight; its present users keep it. The root keeps its
   /// own.
   void relax() noexcept;
-  /// Forgets the descriptor in any case: before the directory is removed or renamed.
+  /// Forgets the descriptor in any case: before the directory is removed or renamed. The root keeps
+  /// its own here too.
   void close() noexcept;
 
   [[nodiscard]] const std::shared_ptr<DirNode>& parent() const noexcept { return parent_; }

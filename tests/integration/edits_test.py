@@ -254,5 +254,18 @@ class SecondCapture(_Edited):
         self.assertIn("home/al/letter.txt", result.paths_of("modified"))
 
 
+class ChangesOnTheWayDown(_Edited):
+    def test_a_name_goes_below_directories_that_all_changed(self):
+        """Each mirror directory on the way is finished with before the vanished name is dealt with."""
+        self.capture(self.root)
+        os.mkdir(self.path("new-at-the-top"))
+        self.write("home/new-in-home", b"one")
+        self.write("home/al/new-in-al", b"two")
+        os.unlink(self.path("home/al/letter.txt"))
+        self.capture(self.root)
+        self.assertFalse(os.path.lexists(self.store_path(self.root, "tree/home/al/letter.txt")))
+        self.holdfast("verify", self.root)
+
+
 if __name__ == "__main__":
     cases.main()
