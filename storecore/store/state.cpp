@@ -236,17 +236,23 @@ std::optional<DecodedSlot> decode_slot(std::string_view text) {
 }
 
 Status StateFile::create(DirFd store, const StoreRecord& record) {
-  auto fd = create_file_at(store, layout::kState, 0600);
-  if (!fd) return failed("openat", layout::kState, fd.error());
+  // Under another name until it is whole: a crash must not leave an empty state file, which no
+  // later run could tell from a damaged one.
+  const std::string staged = std::string(layout::kState) + ".new";
+  auto fd = open_at(store, staged.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (!fd) return failed("openat", staged, fd.error());
   const std::string slot = encode_slot(record, 1);
   if (slot.size() != kSlotBytes) return too_large();
   // Both slots are written out, not only reserved: rewriting them later needs no new block.
   std::string blank(kSlotBytes - 1, ' ');
   blank += '\n';
   if (auto written = write_all(fd->get(), slot + blank); !written)
-    return failed("write", layout::kState, written.error());
-  if (auto synced = fsync_fd(fd->get()); !synced)
-    return failed("fsync", layout::kState, synced.error());
+    return failed("write", staged, written.error());
+  if (auto synced = fsync_fd(fd->get()); !synced) return failed("fsync", staged, synced.error());
+  if (auto renamed = rename_no_replace(store, staged.c_str(), store, layout::kState); !renamed)
+    return failed("renameat2", layout::kState, renamed.error());
+  if (auto synced = fsync_fd(store.fd); !synced)
+    return failed("fsync", layout::kStore, synced.error());
   return {};
 }
 

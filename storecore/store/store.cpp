@@ -112,9 +112,9 @@ Status mark_store(DirFd dir, std::string_view capture_id) {
   return {};
 }
 
+/// Written anew: what an interrupted run left of it may be a part.
 Status write_new(DirFd dir, const char* name, std::string_view text) {
-  auto fd = create_file_at(dir, name, 0600);
-  if (!fd && fd.error().value() == EEXIST) return {};
+  auto fd = open_at(dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (!fd) return failed("openat", name, fd.error());
   if (auto written = write_all(fd->get(), text); !written)
     return failed("write", name, written.error());
