@@ -162,6 +162,7 @@ Status DiscardVolume::remove_files() {
     if (auto removed = unlink_at(*dir, name.c_str()); !removed)
       return failed("unlinkat", name, removed.error());
   }
+  failpoint("discard-before-state");
   store_->release_lock();
   for (const char* name : {layout::kState, layout::kLock}) {
     if (auto removed = unlink_at(*dir, name); !removed && removed.error().value() != ENOENT)

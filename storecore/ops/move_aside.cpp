@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -79,14 +78,6 @@ SysStatus rename_clearing(FlagJournal& flags, const Store& store, DirFd from, st
                             [&] { return flags.with_cleared(from, name, path, rename); });
 }
 
-/// Is @p path below @p top the inode that the plan speaks of?
-bool is_inode(DirFd top, const WipePlan::Item& item) {
-  const auto parent = open_parent(top, item.path);
-  if (!parent) return false;
-  const auto stat = stat_at(*parent, last_component(item.path));
-  return stat && stat->inode == item.inode;
-}
-
 void list_left(Session& session, const std::string& path, std::error_code cause,
                std::string_view reason = {}) {
   session.problem({.kind = catalog::ProblemKind::kLeft,
@@ -97,6 +88,12 @@ void list_left(Session& session, const std::string& path, std::error_code cause,
 }
 
 }  // namespace
+
+Result<bool> is_inode(DirFd top, const WipePlan::Item& item) {
+  const auto stat = find_below(top, item.path);
+  if (!stat) return std::unexpected(stat.error());
+  return *stat && (*stat)->inode == item.inode;
+}
 
 Result<std::set<std::string, std::less<>>> move_aside(Session& session, const Store& store,
                                                       FlagJournal& flags, const WipePlan& plan,
@@ -120,8 +117,9 @@ Result<std::set<std::string, std::less<>>> move_aside(Session& session, const St
     if (session.context().stopped())
       return catalog::fail(catalog::Fault::kFailed, store.place().root, "interrupted",
                            "run the command again to go on");
-    if (!is_inode(store.root(), item))
-      continue;  // moved already, or gone, or the name is an image's now
+    const auto there = is_inode(store.root(), item);
+    if (!there) return std::unexpected(there.error());
+    if (!*there) continue;  // moved already, or gone, or the name is an image's now
     const auto from = open_parent(store.root(), item.path);
     const auto to = open_parent(*top, item.path);
     if (!from || !to) return failed("openat", item.path, from ? to.error() : from.error());
@@ -171,13 +169,16 @@ class ImageWalk {
       const auto components = catalog::split_path(path);
       if (!components) continue;
       const auto dir = open_dir_below(store_->root(), *components);
-      if (!dir) continue;  // not there any more: nothing in it
+      if (!dir && is_absent(dir.error())) continue;  // nothing in it
+      if (!dir) return failed("openat", path, dir.error());
       const auto names = names_in(*dir, path);
       if (!names) return std::unexpected(names.error());
       for (const std::string& name : *names) {
         const std::string full = catalog::join_path(path, name);
         const auto stat = stat_at(*dir, name);
-        if (!stat || is_ours(full, *stat)) continue;
+        if (!stat && stat.error().value() == ENOENT) continue;
+        if (!stat) return failed("statx", full, stat.error());
+        if (is_ours(full, *stat)) continue;
         if (auto status = found(*dir, name, full); !status) return status;
       }
     }
@@ -282,9 +283,12 @@ Result<bool> is_root_empty(const Store& store, const WipePlan& plan) {
   return empty;
 }
 
-bool has_leftovers(const Store& store, const WipePlan& plan) {
-  return std::ranges::any_of(
-      plan.moves, [&](const WipePlan::Item& item) { return is_inode(store.root(), item); });
+Result<bool> has_leftovers(const Store& store, const WipePlan& plan) {
+  for (const WipePlan::Item& item : plan.moves) {
+    auto there = is_inode(store.root(), item);
+    if (!there || *there) return there;
+  }
+  return false;
 }
 
 }  // namespace holdfast::core

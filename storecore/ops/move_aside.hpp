@@ -8,6 +8,7 @@
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/wipe_plan.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/store/store.hpp"
 
 namespace holdfast::core {
@@ -21,6 +22,9 @@ namespace holdfast::core {
                                                                              FlagJournal& flags,
                                                                              const WipePlan& plan,
                                                                              std::uint32_t number);
+
+/// Is what stands at the item's path below @p top the inode that the plan speaks of?
+[[nodiscard]] catalog::Result<bool> is_inode(DirFd top, const WipePlan::Item& item);
 
 struct MovedImage {
   std::uint64_t moved = 0;
@@ -41,6 +45,6 @@ struct MovedImage {
 [[nodiscard]] catalog::Result<bool> is_root_empty(const Store& store, const WipePlan& plan);
 
 /// True when something that the plan moves still stands in ROOT.
-[[nodiscard]] bool has_leftovers(const Store& store, const WipePlan& plan);
+[[nodiscard]] catalog::Result<bool> has_leftovers(const Store& store, const WipePlan& plan);
 
 }  // namespace holdfast::core

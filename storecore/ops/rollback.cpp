@@ -16,6 +16,7 @@
 #include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "storecore/link/flag_journal.hpp"
+#include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/move_aside.hpp"
 #include "storecore/ops/operations.hpp"
@@ -65,13 +66,6 @@ class RollbackVolume {
   WipePlan plan_;
 };
 
-std::optional<Stat> stat_of(DirFd top, const std::string& path) {
-  const auto parent = open_parent(top, path);
-  if (!parent) return std::nullopt;
-  const auto stat = stat_at(*parent, last_component(path));
-  return stat ? std::optional(*stat) : std::nullopt;
-}
-
 Status RollbackVolume::check() {
   const StoreRecord& record = store_->record();
   switch (record.state) {
@@ -105,13 +99,15 @@ Status RollbackVolume::check_old_system() const {
   const std::vector<std::string> parts{layout::kAside,
                                        std::to_string(store_->record().wipe_number)};
   const auto aside = open_dir_below(store_->dir(), parts);
+  if (!aside && !is_absent(aside.error())) return failed("openat", layout::kAside, aside.error());
   std::string gone;
   std::size_t count = 0;
   for (const WipePlan::Item& item : plan_.moves) {
-    const auto back = stat_of(store_->root(), item.path);
-    if (back && back->inode == item.inode) continue;
-    const auto kept = aside ? stat_of(*aside, item.path) : std::nullopt;
-    if (kept && kept->inode == item.inode) continue;
+    const auto back = is_inode(store_->root(), item);
+    if (!back) return std::unexpected(back.error());
+    const auto kept = aside && !*back ? is_inode(*aside, item) : Result<bool>(false);
+    if (!kept) return std::unexpected(kept.error());
+    if (*back || *kept) continue;
     // Before the first rename of its turn an entry may vanish by its owner's hand: then it was
     // never ours.
     if (++count <= 5) gone += (gone.empty() ? "" : ", ") + catalog::escape_name(item.path);
@@ -124,8 +120,9 @@ Status RollbackVolume::check_old_system() const {
 }
 
 Status RollbackVolume::bring_back(FlagJournal& flags, const WipePlan::Item& item, DirFd top) {
-  const auto there = stat_of(store_->root(), item.path);
-  if (there && there->inode == item.inode) return {};
+  const auto there = is_inode(store_->root(), item);
+  if (!there) return std::unexpected(there.error());
+  if (*there) return {};
   const auto from = open_parent(top, item.path);
   const auto to = open_parent(store_->root(), item.path);
   if (!from || !to) return failed("openat", item.path, from ? to.error() : from.error());
@@ -162,8 +159,11 @@ Status RollbackVolume::mend_directories() {
     if (!components) continue;
     const auto dir = open_dir_below(store_->root(), *components);
     if (!dir) return failed("openat", split->path, dir.error());
-    if (auto mended = apply_directory_record(dir->get(), split->record, geteuid() == 0, true);
-        !mended)
+    const auto mended = apply_directory_record(dir->get(), split->record, geteuid() == 0, true);
+    // Afterwards nobody has the plan any more: what another run can do is left to it.
+    if (!mended && is_store_error(mended.error()))
+      return failed("fsetxattr", split->path, mended.error());
+    if (!mended)
       session_->problem({.kind = catalog::ProblemKind::kLeft,
                          .path = split->path,
                          .operation = "fsetxattr",

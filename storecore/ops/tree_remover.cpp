@@ -23,6 +23,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
+#include "storecore/run/failpoint.hpp"
 #include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
 
@@ -79,7 +80,12 @@ void TreeRemover::begin(const std::shared_ptr<Dir>& dir) {
     return end(dir);
   }
   const auto stat = stat_fd((*fd)->get());
-  if (!stat || !stat->same_volume(store_->store_stat()) || (stat->is_mount_root() && dir->parent)) {
+  if (!stat) {
+    leave(dir->node->path(), "statx", stat.error(), {});
+    dir->border = true;
+    return end(dir);
+  }
+  if (!stat->same_volume(store_->store_stat()) || (stat->is_mount_root() && dir->parent)) {
     leave(dir->node->path(), {}, {}, "another volume is mounted here");
     dir->border = true;
     return end(dir);
@@ -110,7 +116,7 @@ void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
       bool is_directory = dirent.type == DT_DIR;
       if (dirent.type == DT_UNKNOWN) {
         const auto stat = stat_at(*fd, name);
-        is_directory = stat && stat->is_directory();
+        is_directory = stat && stat->is_directory();  // otherwise remove() looks again
       }
       if (!is_directory) {
         remove(*dir, *fd, name);
@@ -130,7 +136,8 @@ void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
 
 void TreeRemover::remove(Dir& dir, const Fd& fd, const std::string& name) {
   const auto stat = stat_at(fd, name);
-  if (!stat) return;
+  if (!stat && stat.error().value() == ENOENT) return;
+  if (!stat) return leave(dir.node->path_of(name), "statx", stat.error(), {});
   if (may_unlink_ && !may_unlink_(*dir.node, name, *stat))
     return leave(dir.node->path_of(name), {}, {},
                  "wanted, and not held by the store as it is here");
@@ -141,6 +148,7 @@ void TreeRemover::remove(Dir& dir, const Fd& fd, const std::string& name) {
                                 [&] { return unlink_at(fd, name.c_str()); });
   }
   if (!gone) return leave(dir.node->path_of(name), "unlinkat", gone.error(), {});
+  failpoint("file-deleted");
   deleted_.fetch_add(1, std::memory_order_relaxed);
   progress_->files.fetch_add(1, std::memory_order_relaxed);
 }
@@ -151,6 +159,7 @@ void TreeRemover::end(const std::shared_ptr<Dir>& dir) {
     if (at->parent && !at->border && !session_->context().stopped()) {
       const std::string name = at->node->name();
       at->node->close();
+      failpoint("deleting-directory");
       const auto parent = at->parent->node->open();
       const auto gone = parent ? rmdir_at(**parent, name.c_str())
                                : catalog::SysStatus(std::unexpected(parent.error()));

@@ -143,8 +143,13 @@ Status WipeVolume::look_after_wipe() {
   const auto empty = is_root_empty(*store_, *plan);
   if (!empty) return std::unexpected(empty.error());
   way_ = Way::kNothing;
-  if (*empty && store_->record().state == StoreState::kWiped && has_leftovers(*store_, *plan))
-    way_ = Way::kResume;
+  if (*empty && store_->record().state == StoreState::kWiped) {
+    const auto left = has_leftovers(*store_, *plan);
+    if (!left) return std::unexpected(left.error());
+    // What the refresh could not take may be taken now, and is listed again if not.
+    const bool gaps = store_->record().missed != 0 || store_->record().unstable != 0;
+    if (*left || gaps) way_ = Way::kResume;
+  }
   if (*empty) return {};
   return catalog::refused("image-present", place_.root,
                           "the volume was wiped already, and something stands in ROOT now",
@@ -287,17 +292,18 @@ Result<RefreshOutcome> WipeVolume::refresh(const WipePlan& plan,
   from_root.resume = resume;
   from_root.frozen = from_aside.frozen;
   from_root.only.emplace();
-  const auto same_inode = [&](const WipePlan::Item& item) {
-    const auto parent = open_parent(store_->root(), item.path);
-    const auto stat = parent ? stat_at(*parent, last_component(item.path))
-                             : catalog::SysResult<Stat>(std::unexpected(parent.error()));
-    return stat && stat->inode == item.inode;
+  const auto add_if_there = [&](const WipePlan::Item& item) -> Status {
+    const auto there = is_inode(store_->root(), item);
+    if (!there) return std::unexpected(there.error());
+    if (*there) from_root.only->insert(item.path);
+    return {};
   };
   for (const WipePlan::Item& item : plan.stays) {
-    if (same_inode(item)) from_root.only->insert(item.path);
+    if (auto added = add_if_there(item); !added) return std::unexpected(added.error());
   }
   for (const WipePlan::Item& item : plan.moves) {
-    if (left.contains(item.path) && same_inode(item)) from_root.only->insert(item.path);
+    if (!left.contains(item.path)) continue;
+    if (auto added = add_if_there(item); !added) return std::unexpected(added.error());
   }
   RefreshOptions options;
   options.policy = VanishPolicy::kOnlyRenamed;
@@ -313,9 +319,18 @@ Result<RefreshOutcome> WipeVolume::refresh(const WipePlan& plan,
 }
 
 Status WipeVolume::write_marker() const {
-  auto fd = open_at(store_->root(), layout::kMarker, O_WRONLY | O_CREAT | O_EXCL, 0644);
-  if (!fd) return {};  // words for people: a full disk must not stop the wipe
-  (void)write_all(fd->get(), kMarkerText);
+  // Words for people: a full disk must not stop the wipe.
+  auto fd = open_at(store_->root(), layout::kMarker, O_RDWR | O_CREAT | O_EXCL, 0644);
+  if (!fd && fd.error().value() == EEXIST) {
+    // An interrupted run may have left a part of it.
+    const auto stat = stat_at(store_->root(), layout::kMarker);
+    if (!stat || !stat->is_regular() || stat->size > kMarkerText.size()) return {};
+    fd = open_at(store_->root(), layout::kMarker, O_RDWR | O_NONBLOCK);
+    const auto text = fd ? read_all(fd->get(), kMarkerText.size()) : std::unexpected(fd.error());
+    if (!text || !kMarkerText.starts_with(*text)) return {};
+  }
+  if (!fd) return {};
+  (void)pwrite_all(fd->get(), kMarkerText, 0);
   (void)chmod_fd(fd->get(), 0644);
   return {};
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -215,6 +216,20 @@ catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path) {
   const auto components = catalog::split_path(path);
   if (!components || components->empty()) return catalog::sys_error(EINVAL);
   return open_dir_below(top, std::span(*components).first(components->size() - 1));
+}
+
+bool is_absent(std::error_code error) noexcept {
+  const int number = error.value();
+  return number == ENOENT || number == ENOTDIR || number == ELOOP;
+}
+
+Result<std::optional<Stat>> find_below(DirFd top, std::string_view path) {
+  const auto parent = open_parent(top, path);
+  const auto stat = parent ? stat_at(*parent, last_component(path))
+                           : catalog::SysResult<Stat>(std::unexpected(parent.error()));
+  if (stat) return *stat;
+  if (is_absent(stat.error())) return std::nullopt;
+  return failed(parent ? "statx" : "openat", path, stat.error());
 }
 
 std::string last_component(std::string_view path) {

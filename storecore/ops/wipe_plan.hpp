@@ -1,13 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "catalog/error.hpp"
 #include "catalog/records.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/store.hpp"
 
 namespace holdfast::core {
@@ -49,6 +53,11 @@ struct WipePlan {
 
 /// The directory that holds @p path's last component, below @p top.
 [[nodiscard]] catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path);
+/// True for the answers that mean that nothing stands at a path. All others say that nobody knows.
+[[nodiscard]] bool is_absent(std::error_code error) noexcept;
+/// What stands at @p path below @p top; nullopt when nothing does. What cannot be looked at is an
+/// error: it must not pass for moved or gone.
+[[nodiscard]] catalog::Result<std::optional<Stat>> find_below(DirFd top, std::string_view path);
 /// The last component.
 [[nodiscard]] std::string last_component(std::string_view path);
 
