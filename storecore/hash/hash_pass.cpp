@@ -30,6 +30,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
+#include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/run/pool.hpp"
 #include "storecore/store/store.hpp"
@@ -197,6 +198,7 @@ void Pass::settle_file(WindowItem& item, DirFd dir, FileHasher& hasher) {
   }
   if (hashed->stat.inode != catalog::raw(item.record.held_inode))
     return damage(item, "another file has its name in the mirror");
+  failpoint("file-hashed");
   files_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(hashed->bytes_read, std::memory_order_relaxed);
   progress_->bytes.fetch_add(hashed->bytes_read, std::memory_order_relaxed);
@@ -303,6 +305,7 @@ Result<HashPassResult> hash_pending(const Store& store, catalog::Writer& writer,
     if (pass.errors().failed()) return std::unexpected(pass.errors().status().error());
     if (auto written = pass.write_window(*window, writer); !written)
       return std::unexpected(written.error());
+    failpoint("window-written");
     if (context.stopped()) {
       (void)writer.commit();  // what is hashed need not be hashed again
       return catalog::fail(Fault::kFailed, store.place().root, "interrupted",

@@ -160,7 +160,9 @@ Result<HoldResult> Holder::hold_node(DirFd from, const std::string& name, DirFd 
 Result<HoldResult> Holder::hold_copy(DirFd from, const std::string& name, DirFd mirror,
                                      std::string_view path) {
   const auto stat = stat_at(from, name);
-  if (!stat) return simple(Answer::kVanished);
+  if (!stat)
+    return stat.error().value() == ENOENT ? Result<HoldResult>(simple(Answer::kVanished))
+                                          : missed("statx", stat.error());
   if (!stat->is_regular()) return missed("linkat", std::make_error_code(std::errc::too_many_links));
   // One copy for the whole group: under the lock, so that two names of one inode do not make two.
   const std::lock_guard lock(copies_mutex_);

@@ -39,6 +39,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
+#include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/select/selection.hpp"
 #include "storecore/store/layout.hpp"
@@ -69,6 +70,13 @@ bool same_directory(const catalog::DirectoryRecord& a, const catalog::DirectoryR
          a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.atime == b.atime &&
          a.mtime == b.mtime && a.flags == b.flags && a.project_id == b.project_id &&
          a.xattrs == b.xattrs;
+}
+
+/// What a filesystem says that cannot keep an attribute. Root gets no other answer from a directory
+/// of the store, unless the store fails.
+bool is_refusal(std::error_code error) {
+  const int number = error.value();
+  return number == EPERM || number == ENOTSUP || number == EINVAL || number == ENOTTY;
 }
 
 void put_directory(const CaptureDir& dir, Batch& batch) {
@@ -166,6 +174,18 @@ void CaptureWalk::problem(ProblemKind kind, std::string path, std::string_view o
                         .reason = std::string(reason)};
   feed_->problem(problem);
   context_->observer->problem(store_->place().root, problem);
+}
+
+/// A listed name that cannot be looked at. Only ENOENT says that it is gone; with any other answer
+/// it is there, wanted and not held.
+void CaptureWalk::not_seen(CaptureDir& dir, const std::string& name, std::error_code cause) {
+  std::string path = dir.source->path_of(name);
+  if (cause.value() == ENOENT)
+    return problem(ProblemKind::kSkipped, std::move(path), "statx", cause,
+                   "vanished while walking");
+  if (is_store_error(cause) && cause.value() != EIO)
+    return errors_->set(catalog::failed("statx", path, cause).error());
+  problem(ProblemKind::kMissed, std::move(path), "statx", cause, {});
 }
 
 /// What lies below is unknown: nothing of it counts as vanished, and the gap is missed.
@@ -324,7 +344,7 @@ void CaptureWalk::entry(const Dir& dir, const Fd& source, const char* name, std:
   if (dir->on_way && !is_on_way(dir->source->path_of(text))) return;
   if (type == DT_UNKNOWN) {
     const auto stat = stat_at(source, name);
-    if (!stat) return;  // vanished while walking
+    if (!stat) return not_seen(*dir, text, stat.error());
     type = static_cast<std::uint8_t>(IFTODT(stat->type_bits));
   }
   if (type == DT_DIR) return child(dir, text, children);
@@ -388,8 +408,7 @@ void CaptureWalk::file(CaptureDir& dir, const Fd& source, const std::string& nam
     const auto looked = stat_at(source, name);
     if (!looked) {
       if (before) ++dir.matched;
-      return problem(ProblemKind::kSkipped, dir.source->path_of(name), "statx", looked.error(),
-                     "vanished while walking");
+      return not_seen(dir, name, looked.error());
     }
     stat = *looked;
   }
@@ -403,6 +422,22 @@ void CaptureWalk::file(CaptureDir& dir, const Fd& source, const std::string& nam
     }
   }
   hold(dir, source, name, stat ? &*stat : nullptr, batch);
+  if (before && before->kind != Entry::Kind::kDirectory) forget_if_dropped(dir, *before, batch);
+}
+
+/// What was held under a name goes to dropped/ before something else takes its place. When nothing
+/// could, the row would speak of a name that the mirror does not have.
+void CaptureWalk::forget_if_dropped(CaptureDir& dir, const Entry& before, Batch& batch) {
+  if (errors_->failed()) return;
+  const auto mirror = dir.mirror->open();
+  if (!mirror)
+    return errors_->set(catalog::failed("openat", dir.mirror->path(), mirror.error()).error());
+  const auto there = stat_at(**mirror, before.name);
+  if (there) return;
+  if (there.error().value() != ENOENT)
+    return errors_->set(
+        catalog::failed("statx", dir.mirror->path_of(before.name), there.error()).error());
+  erase_entry(*reader(), dir.id, before, batch, *errors_);
 }
 
 void CaptureWalk::hold(CaptureDir& dir, const Fd& source, const std::string& name,
@@ -415,6 +450,7 @@ void CaptureWalk::hold(CaptureDir& dir, const Fd& source, const std::string& nam
   std::string path = dir.source->path_of(name);
   const auto held = holder_.hold(source, name, **mirror, path);
   if (!held) return errors_->set(held.error());
+  failpoint("link-held");
   switch (held->answer) {
     case HoldResult::Answer::kHeld:
       return record(dir, name, *held, before, batch);
@@ -644,7 +680,7 @@ void CaptureWalk::close(CaptureDir& dir) {
     return errors_->set(catalog::failed("openat", dir.mirror->path(), mirror.error()).error());
   if (const auto applied = apply_directory_record((*mirror)->get(), dir.record, privileged_, false);
       !applied) {
-    if (is_store_error(applied.error()))
+    if (is_store_error(applied.error()) || (privileged_ && !is_refusal(applied.error())))
       return errors_->set(catalog::failed("fchown", dir.mirror->path(), applied.error()).error());
     problem(ProblemKind::kWarning, dir.mirror->path(), "fsetxattr", applied.error(),
             "the mirror directory does not carry all metadata; the catalog has it");

@@ -129,6 +129,8 @@ class CaptureWalk {
   void close(CaptureDir& dir);
   void gap(CaptureDir& dir, std::string_view operation, std::error_code cause,
            std::string_view reason = {});
+  void forget_if_dropped(CaptureDir& dir, const catalog::Entry& before, catalog::Batch& batch);
+  void not_seen(CaptureDir& dir, const std::string& name, std::error_code cause);
   void problem(catalog::ProblemKind kind, std::string path, std::string_view operation,
                std::error_code cause, std::string_view reason = {});
   [[nodiscard]] catalog::Reader* reader();

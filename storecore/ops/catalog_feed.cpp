@@ -16,6 +16,7 @@
 #include "catalog/lmdb.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/schema.hpp"
+#include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 
 namespace holdfast::core {
@@ -47,7 +48,9 @@ void CatalogFeed::consume() {
   }
 }
 
-void CatalogFeed::apply(const catalog::Batch& batch) { (void)errors_->check(writer_.apply(batch)); }
+void CatalogFeed::apply(const catalog::Batch& batch) {
+  if (errors_->check(writer_.apply(batch))) failpoint("batch-applied");
+}
 
 void CatalogFeed::push(catalog::Batch& batch) {
   if (batch.empty() || !begin_changes()) return;

@@ -56,6 +56,7 @@ class MirrorFlags {
     if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
     if (auto set = set_immutable((*dir)->get(), immutable_); !set)
       return errors_.set(failed("ioctl(FS_IOC_SETFLAGS)", node->path(), set.error()).error());
+    failpoint("directory-flagged");
     thread_local DirReader listing;
     while (true) {
       const auto more = listing.fill((*dir)->get());

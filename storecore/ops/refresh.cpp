@@ -25,6 +25,7 @@
 #include "storecore/hash/hash_pass.hpp"
 #include "storecore/link/attic.hpp"
 #include "storecore/link/flag_journal.hpp"
+#include "storecore/link/holder.hpp"
 #include "storecore/ops/adopt.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_feed.hpp"
@@ -92,9 +93,14 @@ Status mend_touched(Store& store, catalog::Env& env, const VanishOutcome& outcom
   for (const auto& [id, node] : outcome.touched) {
     const auto row = reader.find_directory(id);
     if (!row) return std::unexpected(row.error());
+    if (!*row) continue;
     const auto dir = node->open();
-    if (!*row || !dir) continue;  // went to dropped/ itself
-    (void)apply_directory_record((*dir)->get(), (*row)->record, geteuid() == 0, false);
+    if (!dir && dir.error().value() == ENOENT) continue;  // went to dropped/ itself
+    if (!dir) return catalog::failed("openat", node->path(), dir.error());
+    const auto applied =
+        apply_directory_record((*dir)->get(), (*row)->record, geteuid() == 0, false);
+    if (!applied && is_store_error(applied.error()))
+      return catalog::failed("fchown", node->path(), applied.error());
   }
   return {};
 }

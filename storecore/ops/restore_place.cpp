@@ -27,6 +27,7 @@
 #include "storecore/ops/restore_check.hpp"
 #include "storecore/ops/restore_dir.hpp"
 #include "storecore/ops/restore_run.hpp"
+#include "storecore/ops/verify_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
 #include "storecore/os/fd.hpp"
@@ -36,6 +37,7 @@
 namespace holdfast::core {
 
 using catalog::Entry;
+using catalog::failed;
 using catalog::FileType;
 using catalog::HashState;
 using catalog::InodeRecord;
@@ -91,13 +93,21 @@ void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name,
     note("file capabilities");
 }
 
-/// False: the mirror has no such name, or not with the recorded inode.
+/// False: the mirror has no such name, or not with the recorded inode. What cannot be looked at is
+/// not gone: the run ends.
 bool RestorePlacer::find_held(Item& item) {
   if (!item.dir.has_mirror) return false;
   auto mirror = item.dir.mirror->open();
-  if (!mirror) return false;
+  if (!mirror) {
+    if (!is_gone(mirror.error()))
+      run_->errors.set(failed("openat", item.dir.captured_path(), mirror.error()).error());
+    return false;
+  }
   item.mirror = std::move(*mirror);
   const auto held = stat_at(*item.mirror, item.entry.name);
+  if (!held && !is_gone(held.error()))
+    run_->errors.set(
+        failed("statx", item.dir.captured_path_of(item.entry.name), held.error()).error());
   if (!held || !is_recorded(*held, item.entry.inode)) return false;
   item.held = *held;
   return true;
@@ -105,6 +115,7 @@ bool RestorePlacer::find_held(Item& item) {
 
 /// Moved out by this run before it was interrupted, moved out long ago, or lost.
 void RestorePlacer::without_mirror(Item& item) {
+  if (run_->errors.failed()) return;
   std::optional<Stat> there;
   const auto standing = RestoreBuilder::standing(item.dir);
   if (standing.dest) {
@@ -144,6 +155,7 @@ void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string
   if (!dest) return run_->leave(dir.captured_path_of(entry.name), "openat", dest.error(), {});
   item.dest = *dest;
   const auto given = give(item);
+  failpoint("restore-given");
   if (given) return placed(item, true);
   if (given.error().value() == EEXIST) return settle(item);
   not_given(item, given.error());

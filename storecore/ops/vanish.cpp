@@ -26,6 +26,7 @@
 #include "storecore/ops/erase_rows.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
@@ -158,6 +159,7 @@ Status Settling::take(DirId parent, const Entry& entry, const std::shared_ptr<Di
     return catalog::failed("statx", mirror->path_of(entry.name), there.error());
   }
   if (touched_.empty() || touched_.back().first != parent) touched_.emplace_back(parent, mirror);
+  failpoint("dropped-from-mirror");
   catalog::Batch batch;
   FirstError errors;
   erase_entry(*reader_, parent, entry, batch, errors);

@@ -47,7 +47,7 @@ class FailingCalls(cases.VolumeCase):
             return modifying + sweep.chosen(looking, int(len(looking) * _LOOKING), self.dice)
         return sweep.chosen(modifying + looking, int(len(swept.points) * _OTHER_FILESYSTEMS), self.dice)
 
-    def judged(self, swept: sweep.Sweep, point: sweep.Point, error: int, outcome: sweep.Outcome) -> list:
+    def judged(self, swept: sweep.Sweep, point: sweep.Point, error: int, lasting: bool, outcome: sweep.Outcome) -> list:
         """What is wrong with how a struck run ended."""
         result = outcome.result
         allowed = _CODES if point.call != "fcntl" else (*_CODES, 11)  # EACCES is a lock's word for held
@@ -56,7 +56,8 @@ class FailingCalls(cases.VolumeCase):
         wrong = []
         if result.code in (0, 3):
             wrong += swept.incomplete(outcome)
-        elif not _names(result, error):
+        # A write that fails for good takes the words on standard error with it.
+        elif not _names(result, error) and not (lasting and point.call in ("write", "writev")):
             wrong.append(f"exit {result.code} without saying \"{os.strerror(error)}\": {result.stderr[-300:]!r}")
         if point.modifies and error in _OF_THE_STORE and result.code == 3 and swept.phase.name in _TAKE_INTO_STORE:
             wrong.append("a store that could not be written was taken for an entry that could not be read: exit 3")
@@ -77,7 +78,7 @@ class FailingCalls(cases.VolumeCase):
             try:
                 lost = swept.losses(outcome)
                 wrong = [] if "(INJECTED)" in outcome.log else ["the call was not made"]
-                wrong += self.judged(swept, point, error, outcome)
+                wrong += self.judged(swept, point, error, lasting, outcome)
                 if point.call in _SYNCS:
                     swept.mount_anew_if_refused(outcome)
                 tally.strike(lost, wrong + swept.healed(outcome, third=index % 8 == 0), where)

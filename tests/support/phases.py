@@ -187,8 +187,8 @@ def differences_at_the_end(undisturbed: dict, after: dict) -> list:
                 fields.pop("mtime", None)
             if path == os.fsencode(cases.MARKER):
                 fields.pop("sha256", None)
-                fields.pop("mtime", None)
-                fields.pop("size", None)
+                for words in ("mtime", "size", "mode"):
+                    fields.pop(words, None)
             part[path] = fields
         return part
 
