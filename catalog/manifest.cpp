@@ -472,4 +472,62 @@ std::optional<ManifestEntry> parse_manifest_line(std::string_view line) {
   return again == line ? std::optional(std::move(entry)) : std::nullopt;
 }
 
+std::optional<ManifestHeader> parse_manifest_header(std::string_view line) {
+  const Json object = Json::parse(line, nullptr, false);
+  if (!object.is_object()) {
+    return std::nullopt;
+  }
+  Members in(object);
+  ManifestHeader header;
+  const bool ours = in.text("manifest") == "holdfast";
+  header.format = in.number("format");
+  header.capture_id = in.text("capture_id");
+  return ours && in.good() ? std::optional(std::move(header)) : std::nullopt;
+}
+
+std::optional<ManifestTrailer> parse_manifest_trailer(std::string_view line) {
+  if (line.ends_with('\n')) {
+    line.remove_suffix(1);
+  }
+  const Json object = Json::parse(line, nullptr, false);
+  if (!object.is_object()) {
+    return std::nullopt;
+  }
+  Members in(object);
+  ManifestTrailer trailer;
+  trailer.lines = in.number("lines");
+  const std::string sum = in.text("xxh3");
+  const char* end = sum.data() + sum.size();
+  const auto parsed = std::from_chars(sum.data(), end, trailer.checksum, 16);
+  if (!in.good() || parsed.ec != std::errc() || parsed.ptr != end) {
+    return std::nullopt;
+  }
+  std::string again = manifest_trailer(trailer.lines, trailer.checksum);
+  again.pop_back();
+  return again == line ? std::optional(trailer) : std::nullopt;
+}
+
+std::optional<Xxh128Line> parse_xxh128_line(std::string_view line) {
+  constexpr std::size_t hex_digits = 32;
+  constexpr std::string_view between = "  ";
+  if (line.ends_with('\n')) {
+    line.remove_suffix(1);
+  }
+  const auto hash = digest_from_hex(line.substr(0, hex_digits));
+  if (!hash || line.size() <= hex_digits + between.size() ||
+      line.substr(hex_digits, between.size()) != between) {
+    return std::nullopt;
+  }
+  std::string_view path = line.substr(hex_digits + between.size());
+  if (path.starts_with("./")) {
+    path.remove_prefix(2);
+  }
+  if (!fits_xxh128(path) || !is_clean_path(path)) {
+    return std::nullopt;
+  }
+  std::string again = xxh128_line(*hash, path);
+  again.pop_back();
+  return again == line ? std::optional(Xxh128Line{*hash, std::string(path)}) : std::nullopt;
+}
+
 }  // namespace holdfast::catalog

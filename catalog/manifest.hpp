@@ -39,4 +39,24 @@ struct ManifestEntry {
 /// nullopt for a line this version would not have written, header and trailer included.
 [[nodiscard]] std::optional<ManifestEntry> parse_manifest_line(std::string_view line);
 
+struct ManifestHeader {
+  std::uint64_t format = 0;  ///< as it stands there, newer ones included
+  std::string capture_id;
+};
+/// nullopt for anything but a first line.
+[[nodiscard]] std::optional<ManifestHeader> parse_manifest_header(std::string_view line);
+struct ManifestTrailer {
+  std::uint64_t lines = 0;
+  std::uint64_t checksum = 0;
+};
+/// nullopt for anything but a last line as manifest_trailer() writes it.
+[[nodiscard]] std::optional<ManifestTrailer> parse_manifest_trailer(std::string_view line);
+
+struct Xxh128Line {
+  Digest hash;
+  std::string path;  ///< raw bytes
+};
+/// nullopt for a line that xxh128_line() would not have written.
+[[nodiscard]] std::optional<Xxh128Line> parse_xxh128_line(std::string_view line);
+
 }  // namespace holdfast::catalog

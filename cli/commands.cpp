@@ -153,6 +153,23 @@ const std::vector<CommandSpec>& table() {
        "error.",
        "holdfast find --same-as ~/report.odt /mnt/target",
        {0, 1, 2, 3, 10, 11, 12}},
+      {Command::kRepair,
+       "repair",
+       "ROOT",
+       1,
+       1,
+       "rebuild a damaged catalog or state",
+       "Rebuilds what describes the captured files from the files themselves and the manifests "
+       "beside "
+       "them. Hashes keep their value from the capture where a manifest has it, so that verify "
+       "still "
+       "finds what changed since; files for which none has it are hashed as they are now and "
+       "listed. "
+       "Names in the store that nobody recorded are adopted. Deletes nothing, works in every "
+       "state, and "
+       "does nothing to a store that is sound.",
+       "holdfast repair /mnt/target",
+       {0, 1, 2, 3, 4, 5, 10, 11, 12, 13}},
   };
   return specs;
 }

@@ -349,6 +349,7 @@ std::expected<Invocation, UsageError> interpret(Command command, const RawArgume
     case Command::kSeal:
     case Command::kRollback:
     case Command::kStatus:
+    case Command::kRepair:
       break;
   }
   if (const auto& error = values.error()) {

@@ -22,6 +22,7 @@ enum class Command : std::uint8_t {
   kStatus,
   kLs,
   kFind,
+  kRepair,
 };
 
 /// A set of commands as bits.
@@ -33,7 +34,7 @@ template <class... More>
 [[nodiscard]] constexpr CommandSet in(Command first, More... more) noexcept {
   return static_cast<CommandSet>(in(first) | in(more...));
 }
-inline constexpr CommandSet kEveryCommand = 0x3ff;
+inline constexpr CommandSet kEveryCommand = 0x7ff;
 
 struct CommandSpec {
   Command command;

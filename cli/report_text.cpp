@@ -55,6 +55,8 @@ constexpr std::array kPlain = {std::pair{Count::kReflinked, "reflinked"},
                                std::pair{Count::kCorrupt, "corrupt"},
                                std::pair{Count::kMissing, "missing"},
                                std::pair{Count::kExtra, "extra"},
+                               std::pair{Count::kAdopted, "adopted"},
+                               std::pair{Count::kRehashed, "rehashed"},
                                std::pair{Count::kSkipped, "skipped"}};
 
 /// Two columns: what, and its value.

@@ -69,6 +69,8 @@ core::RunReport execute(const Session& session) {
       return run_ls(session);
     case Command::kFind:
       return run_find(session);
+    case Command::kRepair:
+      return run_repair(session);
   }
   return {};
 }

@@ -25,6 +25,7 @@ struct Session {
 [[nodiscard]] core::RunReport run_status(const Session& session);
 [[nodiscard]] core::RunReport run_ls(const Session& session);
 [[nodiscard]] core::RunReport run_find(const Session& session);
+[[nodiscard]] core::RunReport run_repair(const Session& session);
 
 /// What a destructive command without --yes answers: refused [no-yes], nothing looked at.
 [[nodiscard]] core::RunReport refuse_without_yes(const Invocation& invocation);

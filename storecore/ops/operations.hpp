@@ -95,6 +95,10 @@ struct DiscardOptions {
 [[nodiscard]] RunReport discard(const Targets& targets, const DiscardOptions& options,
                                 const RunContext& context);
 
+/// Rebuilds catalog, manifests and state from mirror and manifests, where they are damaged. Any
+/// state, and none. Counts: kAdopted, kDropped, kMissing, kRehashed.
+[[nodiscard]] RunReport repair(const Targets& targets, const RunContext& context);
+
 /// Takes no lock and opens no catalog. Without roots: the stores at the top of all mounted volumes.
 [[nodiscard]] RunReport status(const Targets& targets, const RunContext& context);
 

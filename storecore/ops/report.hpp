@@ -46,8 +46,10 @@ enum class Count : std::uint8_t {
   kCorrupt,
   kMissing,
   kExtra,
+  kAdopted,   ///< names in the mirror that the catalog did not have
+  kRehashed,  ///< files whose hash of the capture is not known any more
 };
-inline constexpr std::size_t kCounts = 28;
+inline constexpr std::size_t kCounts = 30;
 /// "entries", "files", "hashed_files", ...
 [[nodiscard]] std::string_view to_word(Count count) noexcept;
 

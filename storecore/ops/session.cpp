@@ -176,12 +176,17 @@ VolumeReport Session::finish(Status status, const Store* store) {
     report.error = std::move(status.error());
     worsen(report.error->fault);
   }
+  if (report.next.empty()) report.next = next_step(report);
+  // Behind the next step, which is the bare command where this is the cure.
+  if (report.error && report.error->fault == Fault::kCatalogBad && report.error->hint.empty())
+    report.error->hint =
+        fmt::format("the files are safe in tree/; holdfast repair {} mends what describes them",
+                    catalog::escape_name(report.root));
   if (count(ProblemKind::kCorrupt) + count(ProblemKind::kMissing) != 0) worsen(Fault::kDamage);
   if (count(ProblemKind::kModified) + count(ProblemKind::kLeft) + count(ProblemKind::kExtra) != 0)
     worsen(Fault::kIncomplete);
   report.exit_code = code;
   report.durable = report.durable && !report.error;
-  if (report.next.empty()) report.next = next_step(report);
   const std::lock_guard lock(mutex_);
   if (log_) (*log_)->end(code, report.error ? catalog::describe(*report.error) : std::string());
   return std::move(report);
@@ -190,7 +195,8 @@ VolumeReport Session::finish(Status status, const Store* store) {
 std::string next_step(const VolumeReport& report) {
   const std::string root = catalog::escape_name(report.root);
   if (report.error && report.error->fault == Fault::kCatalogBad)
-    return "look at the README in the store: the files are in tree/";
+    return report.error->hint.empty() ? fmt::format("holdfast repair {}", root)
+                                      : report.error->hint;
   if (!report.state) return fmt::format("holdfast capture {}", root);
   switch (*report.state) {
     case StoreState::kCapturing:

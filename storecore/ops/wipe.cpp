@@ -126,6 +126,11 @@ Status WipeVolume::look() {
 Status WipeVolume::look_after_wipe() {
   if (auto same = store_->check_identity(); !same) return same;
   if (auto barrier = store_->check_barrier(); !barrier) return barrier;
+  if (store_->record().wipe_number == 0)
+    return catalog::refused(
+        "no-plan", place_.root,
+        "the state was lost and rebuilt by repair, and nothing tells what a wipe would move",
+        "holdfast restore and holdfast discard end this store; then capture anew");
   if (options_->again) {
     way_ = Way::kAgain;
     if (store_->record().moved_out)

@@ -170,12 +170,9 @@ Result<WipePlan> make_wipe_plan(const Store& store, const std::set<std::string>&
   return planner.take();
 }
 
-Status save_wipe_plan(const Store& store, std::uint32_t number, const WipePlan& plan) {
-  const auto dir = store.subdir(layout::kJournal);
-  if (!dir) return std::unexpected(dir.error());
-  auto journal = Journal::open(*dir, plan_name(number).c_str());
-  if (!journal) return std::unexpected(journal.error());
-  if (auto cleared = journal->clear(); !cleared) return cleared;
+namespace {
+
+std::vector<std::string> lines_of(const WipePlan& plan) {
   std::vector<std::string> lines;
   for (const WipePlan::Split& split : plan.splits) {
     const catalog::Directory row{
@@ -186,7 +183,72 @@ Status save_wipe_plan(const Store& store, std::uint32_t number, const WipePlan& 
   for (const WipePlan::Item& item : plan.stays) lines.push_back(line_of("stay", item));
   for (const WipePlan::Item& item : plan.moves) lines.push_back(line_of("move", item));
   lines.push_back(fmt::format("end {}", lines.size()));
-  return journal->append_all(lines);
+  return lines;
+}
+
+/// Adds what lies in one directory of aside/N and is in no line.
+Status add_unlisted(DirFd aside, const std::string& path, WipePlan& plan) {
+  const auto components = catalog::split_path(path);
+  const auto dir = components ? open_dir_below(aside, *components)
+                              : catalog::SysResult<Fd>(catalog::sys_error(EINVAL));
+  if (!dir) return {};
+  DirReader listing;
+  while (true) {
+    const auto more = listing.fill(dir->get());
+    if (!more) return failed("getdents64", path, more.error());
+    if (!*more) return {};
+    for (Dirent dirent; listing.next(dirent);) {
+      const std::string full = catalog::join_path(path, dirent.view());
+      const bool listed =
+          plan.is_split(full) ||
+          std::ranges::any_of(plan.moves, [&](const auto& move) { return move.path == full; });
+      const auto stat = stat_at(*dir, dirent.name);
+      if (!listed && stat) plan.moves.push_back({.path = full, .inode = stat->inode});
+    }
+  }
+}
+
+}  // namespace
+
+Status save_wipe_plan(const Store& store, std::uint32_t number, const WipePlan& plan) {
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  auto journal = Journal::open(*dir, plan_name(number).c_str());
+  if (!journal) return std::unexpected(journal.error());
+  if (auto cleared = journal->clear(); !cleared) return cleared;
+  return journal->append_all(lines_of(plan));
+}
+
+Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number) {
+  if (const auto sound = load_wipe_plan(store, number);
+      sound || sound.error().fault != Fault::kCatalogBad)
+    return sound ? Result<bool>(false) : std::unexpected(sound.error());
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
+  WipePlan plan;
+  const auto read = Journal::read_whole_lines(*dir, plan_name(number).c_str(),
+                                              [&](std::string_view line) -> Status {
+                                                (void)parse_into(line, plan);
+                                                return {};
+                                              });
+  if (!read) return std::unexpected(read.error());
+  if (!plan.is_split("")) {
+    auto record = read_directory_record(store.root().fd);
+    if (!record) return failed("statx", store.place().root, record.error());
+    plan.splits.insert(
+        plan.splits.begin(),
+        {.path = {}, .inode = catalog::raw(record->inode), .record = std::move(*record)});
+  }
+  const std::vector<std::string> parts{layout::kAside, std::to_string(number)};
+  if (const auto aside = open_dir_below(store.dir(), parts)) {
+    for (std::size_t i = 0; i < plan.splits.size(); ++i) {
+      if (auto added = add_unlisted(*aside, plan.splits[i].path, plan); !added)
+        return std::unexpected(added.error());
+    }
+  }
+  if (auto replaced = Journal::replace(*dir, plan_name(number), lines_of(plan)); !replaced)
+    return std::unexpected(replaced.error());
+  return true;
 }
 
 Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {

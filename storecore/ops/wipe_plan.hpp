@@ -51,6 +51,11 @@ struct WipePlan {
 /// kCatalogBad when damaged or missing.
 [[nodiscard]] catalog::Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number);
 
+/// For repair: makes a plan that cannot be read readable again. Lines that are whole stay; what
+/// lies in aside/N and has no line gets one, so that rollback can bring it back. An entry that was
+/// not moved yet and whose line is lost stays in ROOT. False: the plan is sound.
+[[nodiscard]] catalog::Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number);
+
 /// The directory that holds @p path's last component, below @p top.
 [[nodiscard]] catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path);
 /// True for the answers that mean that nothing stands at a path. All others say that nobody knows.

@@ -34,14 +34,13 @@ namespace {
 
 constexpr std::size_t kBuffer = std::size_t{1} << 20;
 constexpr const char* kCatalogPlace = ".holdfast/catalog/data.mdb";
-constexpr const char* kDamagedHint = "the files are safe in tree/: see the README in the store";
 
 Result<Fd> open_data(const Store& store) {
   const auto dir = store.subdir(layout::kCatalog);
   if (!dir) return std::unexpected(dir.error());
   auto fd = open_at(*dir, layout::kCatalogData, O_RDONLY);
   if (!fd && fd.error().value() == ENOENT)
-    return catalog::fail(Fault::kCatalogBad, kCatalogPlace, "the catalog is missing", kDamagedHint);
+    return catalog::fail(Fault::kCatalogBad, kCatalogPlace, "the catalog is missing");
   if (!fd) return failed("openat", kCatalogPlace, fd.error());
   return std::move(*fd);
 }
@@ -107,7 +106,7 @@ Result<Env> open_sealed_catalog(const Store& store, CatalogCheck check) {
     if (!sum) return std::unexpected(sum.error());
     if (sum->bytes != record.catalog_bytes || sum->xxh3 != record.catalog_xxh3)
       return catalog::fail(Fault::kCatalogBad, kCatalogPlace,
-                           "the catalog is damaged: its checksum differs", kDamagedHint);
+                           "the catalog is damaged: its checksum differs");
     write_stamp(store, *stamp);
   }
   const auto dir = store.subdir(layout::kCatalog);

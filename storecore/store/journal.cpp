@@ -80,8 +80,39 @@ Status Journal::clear() {
 }
 
 Status Journal::read(DirFd journal_dir, const char* name, const Visitor& visit) {
+  const auto bad = read_whole_lines(journal_dir, name, visit);
+  if (!bad) return std::unexpected(bad.error());
+  if (*bad != 0) return catalog::fail(Fault::kCatalogBad, name, "the journal is damaged");
+  return {};
+}
+
+Status Journal::replace(DirFd journal_dir, const std::string& name,
+                        const std::vector<std::string>& texts) {
+  const std::string staged = name + ".new";
+  {
+    auto journal = open(journal_dir, staged.c_str());
+    if (!journal) return std::unexpected(journal.error());
+    if (auto cleared = journal->clear(); !cleared) return cleared;
+    if (auto added = journal->append_all(texts); !added) return added;
+  }
+  for (unsigned number = 1;; ++number) {
+    const std::string kept = fmt::format("{}.damaged-{}", name, number);
+    const auto linked = link_at(journal_dir, name.c_str(), journal_dir, kept.c_str());
+    if (linked || linked.error().value() == ENOENT) break;
+    if (linked.error().value() != EEXIST) return failed("linkat", name, linked.error());
+  }
+  if (auto renamed = rename_replace(journal_dir, staged.c_str(), journal_dir, name.c_str());
+      !renamed)
+    return failed("renameat", name, renamed.error());
+  if (auto synced = fsync_fd(journal_dir.fd); !synced) return failed("fsync", name, synced.error());
+  return {};
+}
+
+Result<std::uint64_t> Journal::read_whole_lines(DirFd journal_dir, const char* name,
+                                                const Visitor& visit) {
+  std::uint64_t bad = 0;
   const auto fd = open_at(journal_dir, name, O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT) return {};
+  if (!fd && fd.error().value() == ENOENT) return bad;
   if (!fd) return failed("openat", name, fd.error());
   const auto text = read_all(fd->get(), kLimit);
   if (!text) return failed("read", name, text.error());
@@ -93,11 +124,13 @@ Status Journal::read(DirFd journal_dir, const char* name, const Visitor& visit) 
     rest.remove_prefix(end + 1);
     if (!is_whole(line)) {
       if (rest.empty()) break;  // the last line, half written before its newline reached the disk
-      return catalog::fail(Fault::kCatalogBad, name, "the journal is damaged");
+      ++bad;
+      continue;
     }
-    if (auto status = visit(line.substr(kSumDigits + 1)); !status) return status;
+    if (auto status = visit(line.substr(kSumDigits + 1)); !status)
+      return std::unexpected(status.error());
   }
-  return {};
+  return bad;
 }
 
 }  // namespace holdfast::core

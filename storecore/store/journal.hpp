@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ class Journal {
   /// A missing file has no lines. kCatalogBad for damage.
   [[nodiscard]] static catalog::Status read(DirFd journal_dir, const char* name,
                                             const Visitor& visit);
+  /// For repair: leaves out damaged lines, and says how many there were. Torn ends are none.
+  [[nodiscard]] static catalog::Result<std::uint64_t> read_whole_lines(DirFd journal_dir,
+                                                                       const char* name,
+                                                                       const Visitor& visit);
+  /// Puts @p texts into the place of the journal in one step; what was there stays beside it as
+  /// NAME.damaged-N. Durable when it returns.
+  [[nodiscard]] static catalog::Status replace(DirFd journal_dir, const std::string& name,
+                                               const std::vector<std::string>& texts);
 
  private:
   Journal(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}

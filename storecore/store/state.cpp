@@ -179,6 +179,27 @@ Result<Slots> read_slots(int fd) {
   return slots;
 }
 
+/// A slot that is whole but of another format: the checksum tells it from damage.
+bool is_newer(std::string_view text) {
+  const auto end = text.find_last_not_of(" \n");
+  if (end == std::string_view::npos) return false;
+  text = text.substr(0, end + 1);
+  constexpr std::string_view marker = "\"store\":";
+  const auto at = text.find(marker);
+  if (at == std::string_view::npos || text.back() != '}') return false;
+  const std::string_view body =
+      text.substr(at + marker.size(), text.size() - at - marker.size() - 1);
+  try {
+    const json outer = json::parse(text);
+    const auto sum =
+        catalog::checksum64(fmt::format("{}{}", outer.at("sequence").get<std::uint64_t>(), body));
+    return outer.at("xxh3").get<std::string>() == fmt::format("{:016x}", sum) &&
+           outer.at("store").at("format").get<int>() > kStateFormat;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 Status too_large() {
   return catalog::fail(Fault::kUsage, layout::kState,
                        "labels, tied volumes and accepted patterns do not fit into the state file");
@@ -266,9 +287,33 @@ Result<StoreRecord> StateFile::load(DirFd store) {
   const auto current = slots->current();
   if (!current)
     return catalog::fail(Fault::kCatalogBad, layout::kState,
-                         "damaged, or written by a newer version of holdfast",
-                         "the files are safe in tree/: see the README beside it");
+                         "damaged, or written by a newer version of holdfast");
   return std::move(slots->slots.at(*current)->record);
+}
+
+Result<StateFile::Look> StateFile::look(DirFd store) {
+  Look look;
+  const auto fd = open_at(store, layout::kState, O_RDONLY);
+  if (!fd && fd.error().value() == ENOENT) return look;
+  if (!fd) return failed("openat", layout::kState, fd.error());
+  look.found = true;
+  const auto text = read_all(fd->get(), 4 * kSlotBytes);
+  if (!text) return failed("read", layout::kState, text.error());
+  std::uint64_t newest = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::string_view slot = text->size() >= (i + 1) * kSlotBytes
+                                      ? std::string_view(*text).substr(i * kSlotBytes, kSlotBytes)
+                                      : std::string_view();
+    auto decoded = decode_slot(slot);
+    look.newer = look.newer || is_newer(slot);
+    // The second slot is blank until the first change of state.
+    const bool blank = !slot.empty() && slot.find_first_not_of(" \n") == std::string_view::npos;
+    if (!decoded && !blank) look.damaged_slot = true;
+    if (!decoded || (look.record && decoded->sequence < newest)) continue;
+    newest = decoded->sequence;
+    look.record = std::move(decoded->record);
+  }
+  return look;
 }
 
 Status StateFile::save(DirFd store, const StoreRecord& record) {

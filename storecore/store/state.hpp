@@ -95,6 +95,15 @@ class StateFile {
   [[nodiscard]] static catalog::Result<StoreRecord> load(DirFd store);
   /// Durable when it returns.
   [[nodiscard]] static catalog::Status save(DirFd store, const StoreRecord& record);
+
+  /// For repair, which has to tell one kind of unreadable from another.
+  struct Look {
+    bool found = false;
+    std::optional<StoreRecord> record;  ///< of the current slot
+    bool damaged_slot = false;          ///< one that was written once and is not good any more
+    bool newer = false;                 ///< a slot is whole and of a format that we do not know
+  };
+  [[nodiscard]] static catalog::Result<Look> look(DirFd store);
 };
 
 /// For tests and fuzzing: one slot's text.

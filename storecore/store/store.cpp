@@ -205,6 +205,62 @@ Status Store::check_owner() const {
 
 Result<Store> Store::open(const StorePlace& place, Access access, std::string_view command,
                           const RunContext& context) {
+  auto store = open_locked(place, access, command, context);
+  if (!store) return store;
+  if (auto status = store->load_state(); !status) return std::unexpected(status.error());
+  return store;
+}
+
+Result<Store> Store::open_for_repair(const StorePlace& place, std::string_view command,
+                                     const RunContext& context) {
+  auto store = open_locked(place, Access::kWrite, command, context);
+  if (!store) return store;
+  auto look = StateFile::look(store->dir_);
+  if (!look) return std::unexpected(look.error());
+  if (look->newer) {
+    auto error =
+        catalog::fail(Fault::kCatalogBad, layout::kState, "written by a newer version of holdfast",
+                      "use the version of holdfast that wrote it, or a newer one");
+    error.error().reason_code = "newer-format";
+    return error;
+  }
+  if (!look->found && !store->has_files_in_tree())
+    return catalog::fail(Fault::kNoStore, place.root, "there is no store here",
+                         "holdfast capture makes one");
+  if (look->record) store->record_ = std::move(*look->record);
+  return store;
+}
+
+Status Store::replace_state(StoreRecord record) {
+  for (unsigned number = 1; stat_at(dir_, layout::kState); ++number) {
+    const std::string kept = fmt::format("{}.damaged-{}", layout::kState, number);
+    const auto renamed = rename_no_replace(dir_, layout::kState, dir_, kept.c_str());
+    if (!renamed && renamed.error().value() != EEXIST)
+      return failed("renameat2", layout::kState, renamed.error());
+  }
+  if (auto made = StateFile::create(dir_, record); !made) return made;
+  if (auto synced = fsync_fd(dir_.get()); !synced)
+    return failed("fsync", layout::kStore, synced.error());
+  record_ = std::move(record);
+  return {};
+}
+
+std::string Store::marked_id() const {
+  const char* name = geteuid() == 0 ? layout::kMarkXattr : layout::kMarkXattrUser;
+  std::array<char, 64> id{};
+  const ssize_t length = fgetxattr(dir_.get(), name, id.data(), id.size());
+  return length > 0 ? std::string(id.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+Status Store::mend_dirs() {
+  for (const char* name : kDirs) {
+    if (auto fd = subdir(name, true); !fd) return std::unexpected(fd.error());
+  }
+  return {};
+}
+
+Result<Store> Store::open_locked(const StorePlace& place, Access access, std::string_view command,
+                                 const RunContext& context) {
   auto store = open_dirs(place);
   if (!store) return store;
   auto parent = open_dir_path(parent_of(place.store));
@@ -221,7 +277,6 @@ Result<Store> Store::open(const StorePlace& place, Access access, std::string_vi
   if (auto status = store->check_owner(); !status) return std::unexpected(status.error());
   if (auto status = store->take_lock(access, command, context); !status)
     return std::unexpected(status.error());
-  if (auto status = store->load_state(); !status) return std::unexpected(status.error());
   return store;
 }
 
@@ -242,8 +297,7 @@ Status Store::load_state() {
   }
   if (record.error().fault == Fault::kNoStore && has_files_in_tree())
     return catalog::fail(Fault::kCatalogBad, place_.store,
-                         "the store holds files, but its state file is gone",
-                         "the files are safe in tree/: see the README beside it");
+                         "the store holds files, but its state file is gone");
   return std::unexpected(record.error());
 }
 

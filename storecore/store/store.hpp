@@ -44,6 +44,19 @@ class Store {
   [[nodiscard]] static catalog::Result<Store> open(const StorePlace& place, Access access,
                                                    std::string_view command,
                                                    const RunContext& context);
+  /// As open() with the exclusive lock, but with whatever state there is: repair's way in. Without
+  /// a readable state, the record is empty and its `created_at` too. Errors: those of open(), and
+  /// kCatalogBad "newer-format".
+  [[nodiscard]] static catalog::Result<Store> open_for_repair(const StorePlace& place,
+                                                              std::string_view command,
+                                                              const RunContext& context);
+  /// Puts @p record into a new state file; a file that cannot be read is kept under another name.
+  /// For repair.
+  [[nodiscard]] catalog::Status replace_state(StoreRecord record);
+  /// The capture id that the store's own directory carries; empty: none.
+  [[nodiscard]] std::string marked_id() const;
+  /// Makes the directories of the store that are missing.
+  [[nodiscard]] catalog::Status mend_dirs();
   /// Makes a new store in state `capturing`, or finishes one whose making was cut short. Keeps
   /// ROOT's times. Exclusive lock. The state file is written last; nothing is durable before the
   /// first barrier.
@@ -96,6 +109,9 @@ class Store {
  private:
   Store() = default;
   [[nodiscard]] static catalog::Result<Store> open_dirs(const StorePlace& place);
+  [[nodiscard]] static catalog::Result<Store> open_locked(const StorePlace& place, Access access,
+                                                          std::string_view command,
+                                                          const RunContext& context);
   [[nodiscard]] catalog::Status take_lock(Access access, std::string_view command,
                                           const RunContext& context);
   [[nodiscard]] catalog::Status check_place(const Stat& parent) const;

@@ -6,6 +6,7 @@ are in the image, so a store recognises itself in each copy. One copy is mounted
 """
 
 import os
+import random
 import shutil
 import subprocess
 
@@ -63,6 +64,24 @@ def _imaged(case, root):
     treegen.build_image(root)
 
 
+def _damage_catalog(case, root):
+    """Random bytes in its place. Directories of a wiped store are immutable, its files are not."""
+    with open(os.path.join(root, cases.STORE, "catalog", "data.mdb"), "r+b") as file:
+        file.write(random.Random(1).randbytes(os.fstat(file.fileno()).st_size))
+    del case
+
+
+def _sealed_and_damaged(case, root):
+    _sealed(case, root)
+    _damage_catalog(case, root)
+
+
+def _wiped_and_damaged(case, root):
+    _edited(case, root)
+    case.wipe(root)
+    _damage_catalog(case, root)
+
+
 def _restored(case, root):
     _imaged(case, root)
     case.restore(root, expect=(0, 3))
@@ -78,6 +97,8 @@ _ALL = (
     Phase("restore-link", ("restore",), ("restored",), _imaged, (0, 3)),
     Phase("restore-move", ("restore", "--mode", "move"), ("restored",), _imaged, (0, 3)),
     Phase("restore-copy", ("restore", "--mode", "copy"), ("restored",), _imaged, (0, 3)),
+    Phase("repair-sealed", ("repair",), ("sealed",), _sealed_and_damaged),
+    Phase("repair-wiped", ("repair",), ("wiped",), _wiped_and_damaged),
     Phase("discard", ("discard", "--yes", "--lose-displaced"), ("",), _restored, deletes_old=True),
 )
 BY_NAME = {phase.name: phase for phase in _ALL}

@@ -181,4 +181,56 @@ TEST(Xxh128Line, IsNotForEveryName) {
 }
 
 }  // namespace
+TEST(Manifest, HeaderIsReadAlsoWhenItIsNewer) {
+  const auto header =
+      parse_manifest_header(manifest_header("0b8f3f5e-8c3c-4a1e-9a43-7f2a5a1c0d11"));
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->format, kManifestFormat);
+  EXPECT_EQ(header->capture_id, "0b8f3f5e-8c3c-4a1e-9a43-7f2a5a1c0d11");
+  const auto newer =
+      parse_manifest_header(R"({"manifest":"holdfast","format":7,"capture_id":"x","more":1})");
+  ASSERT_TRUE(newer);
+  EXPECT_EQ(newer->format, 7U);
+  EXPECT_FALSE(parse_manifest_header(R"({"manifest":"other","format":1,"capture_id":"x"})"));
+  EXPECT_FALSE(parse_manifest_header(R"({"path":"a","type":"file"})"));
+  EXPECT_FALSE(parse_manifest_header("not json"));
+}
+
+TEST(Manifest, TrailerIsReadAsItIsWrittenAndNotOtherwise) {
+  const std::string line = manifest_trailer(3, 0x0036a06647c55caU);
+  const auto trailer = parse_manifest_trailer(line);
+  ASSERT_TRUE(trailer);
+  EXPECT_EQ(trailer->lines, 3U);
+  EXPECT_EQ(trailer->checksum, 0x0036a06647c55caU);
+  for (std::size_t i = 0; i + 1 < line.size(); ++i) {
+    std::string flipped = line;
+    flipped[i] = static_cast<char>(flipped[i] ^ 0x01);
+    const auto read = parse_manifest_trailer(flipped);
+    // Another digit is another trailer; nothing else passes for one.
+    if (read) EXPECT_NE(manifest_trailer(read->lines, read->checksum), line) << flipped;
+  }
+  EXPECT_FALSE(parse_manifest_trailer(line.substr(0, line.size() - 3)));
+  EXPECT_FALSE(parse_manifest_trailer(manifest_header("x")));
+}
+
+TEST(Manifest, Xxh128LinesAreReadBack) {
+  const Digest hash = digest_of({});
+  for (const std::string path : {"a", "home/al/notes.txt", "-n", " blank", "stdin", "\xff\xfe"}) {
+    const auto line = parse_xxh128_line(xxh128_line(hash, path));
+    ASSERT_TRUE(line) << path;
+    EXPECT_EQ(line->path, path);
+    EXPECT_EQ(line->hash, hash);
+  }
+}
+
+TEST(Manifest, Xxh128LinesOfOthersAreRefused) {
+  const std::string hash = to_hex(digest_of({}));
+  for (const std::string& line :
+       {hash + "  ../escape", hash + "  /absolute", hash + "  a//b", hash + "  ", hash + " a",
+        hash + "  ./plain", hash.substr(1) + "  a", std::string("g") + hash.substr(1) + "  a",
+        std::string()}) {
+    EXPECT_FALSE(parse_xxh128_line(line)) << line;
+  }
+}
+
 }  // namespace holdfast::catalog

@@ -71,7 +71,7 @@ TEST(Help, OverviewListsCommandsInLifeCycleOrder) {
   const std::string text = overview_text();
   std::size_t last = 0;
   for (const std::string_view name : {"capture", "seal", "verify", "wipe", "rollback", "restore",
-                                      "discard", "status", "ls", "find"}) {
+                                      "discard", "status", "ls", "find", "repair"}) {
     const std::size_t at = text.find(fmt::format("\n  {} ", name));
     ASSERT_NE(at, std::string::npos) << name;
     EXPECT_GT(at, last);

@@ -1,0 +1,156 @@
+// What a store says of itself when its state file says nothing. Each piece is only believed for
+// what it proves.
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "catalog/error.hpp"
+#include "catalog/manifest.hpp"
+#include "storecore/ops/repair_run.hpp"
+#include "storecore/ops/session.hpp"
+#include "storecore/ops/wipe_plan.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/os/identity.hpp"
+#include "storecore/os/stat.hpp"
+#include "storecore/store/journal.hpp"
+#include "storecore/store/layout.hpp"
+#include "storecore/store/manifest_reader.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
+
+namespace holdfast::core {
+
+using catalog::Result;
+
+namespace {
+
+/// The highest N among names that are @p prefix and a number.
+std::uint32_t highest(const Store& store, const char* area, std::string_view prefix) {
+  std::uint32_t found = 0;
+  const auto dir = store.subdir(area);
+  if (!dir) return found;
+  DirReader listing;
+  while (true) {
+    const auto more = listing.fill(dir->get());
+    if (!more || !*more) return found;
+    for (Dirent dirent; listing.next(dirent);) {
+      std::string_view name = dirent.view();
+      if (!name.starts_with(prefix)) continue;
+      name.remove_prefix(prefix.size());
+      std::uint32_t number = 0;
+      const char* end = name.data() + name.size();
+      const auto parsed = std::from_chars(name.data(), end, number);
+      if (parsed.ec == std::errc{} && parsed.ptr == end) found = std::max(found, number);
+    }
+  }
+}
+
+struct RestoreTraces {
+  bool any = false;
+  bool moved = false;
+};
+
+RestoreTraces traces_of_restore(const Store& store, std::uint32_t wipe) {
+  RestoreTraces traces;
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return traces;
+  const std::string front = std::to_string(wipe) + " ";
+  (void)Journal::read_whole_lines(
+      *dir, layout::kJournalRestore, [&](std::string_view line) -> catalog::Status {
+        if (!line.starts_with(front)) return {};
+        traces.any = true;
+        traces.moved = traces.moved || line.substr(front.size()).starts_with("moved ");
+        return {};
+      });
+  return traces;
+}
+
+bool is_protected(const Store& store) {
+  if (store.store_stat().is_immutable()) return true;
+  for (const char* name :
+       {layout::kTree, layout::kCatalog, layout::kSelection, layout::kJournal, layout::kDropped}) {
+    const auto stat = stat_at(store.dir(), name);
+    if (stat && stat->is_immutable()) return true;
+  }
+  return false;
+}
+
+bool is_at(DirFd top, const WipePlan::Item& item) {
+  const auto parent = open_parent(top, item.path);
+  if (!parent) return false;
+  const auto stat = stat_at(*parent, last_component(item.path));
+  return stat && stat->inode == item.inode;
+}
+
+/// Every entry of the plan is in aside/N, or in ROOT still.
+bool is_old_system_whole(const Store& store, DirFd aside, const WipePlan& plan) {
+  return std::ranges::all_of(plan.moves, [&](const WipePlan::Item& item) {
+    return is_at(aside, item) || is_at(store.root(), item);
+  });
+}
+
+/// The wipe was rolled back, or came no further than its plan.
+bool is_in_place(const Store& store, const WipePlan& plan) {
+  return std::ranges::any_of(plan.moves,
+                             [&](const WipePlan::Item& item) { return is_at(store.root(), item); });
+}
+
+}  // namespace
+
+std::uint32_t last_wipe(const Store& store) {
+  return std::max(highest(store, layout::kJournal, "wipe-"), highest(store, layout::kAside, ""));
+}
+
+Result<StoreRecord> record_from_evidence(const Session& session, const Store& store,
+                                         const ManifestRead& manifest) {
+  StoreRecord record;
+  record.capture_id = manifest.whole ? manifest.capture_id : store.marked_id();
+  if (record.capture_id.empty()) record.capture_id = manifest.capture_id;
+  if (record.capture_id.empty()) record.capture_id = make_uuid();
+  record.created_by = session.context().version;
+  record.created_at = utc_now();
+  record.root_path = store.place().root;
+  auto volume = identify_volume(store.root());
+  if (!volume) return std::unexpected(volume.error());
+  record.volume = std::move(*volume);
+  const auto root = identify_dir(store.root());
+  const auto own = identify_dir(store.dir());
+  if (!root || !own)
+    return catalog::failed("statx", store.place().root, root ? own.error() : root.error());
+  record.root = *root;
+  record.store = *own;
+  record.protected_dirs = is_protected(store);
+  record.wipe_number = last_wipe(store);
+
+  // Wiped is the state in which nothing takes ROOT for the source of what was captured. But while
+  // nothing shows that the wipe's refresh came to its end, aside/N may hold what the mirror lacks:
+  // then the wipe is finished first, which is safe whatever has happened since.
+  record.state = StoreState::kWiped;
+  if (record.wipe_number == 0) return record;
+  const RestoreTraces restored = traces_of_restore(store, record.wipe_number);
+  const bool marked = stat_at(store.root(), layout::kMarker).has_value();
+  const std::vector<std::string> parts{layout::kAside, std::to_string(record.wipe_number)};
+  const auto aside = open_dir_below(store.dir(), parts);
+  const auto plan = load_wipe_plan(store, record.wipe_number);
+  record.moved_out = restored.moved;
+  if (!aside) {
+    // What stands in ROOT then is no image: no later wipe may take it for one.
+    if (plan && is_in_place(store, *plan)) record.wipe_number = 0;
+    return record;
+  }
+  record.wipe_refreshed = marked || record.protected_dirs || restored.any;
+  record.old_system_complete = plan && is_old_system_whole(store, *aside, *plan);
+  if (!record.wipe_refreshed) record.state = StoreState::kWiping;
+  return record;
+}
+
+}  // namespace holdfast::core
