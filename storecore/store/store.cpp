@@ -224,7 +224,7 @@ Result<Store> Store::open_for_repair(const StorePlace& place, std::string_view c
     error.error().reason_code = "newer-format";
     return error;
   }
-  if (!look->found && !store->has_files_in_tree())
+  if (!look->found && !store->holds_anything())
     return catalog::fail(Fault::kNoStore, place.root, "there is no store here",
                          "holdfast capture makes one");
   if (look->record) store->record_ = std::move(*look->record);
@@ -280,13 +280,20 @@ Result<Store> Store::open_locked(const StorePlace& place, Access access, std::st
   return store;
 }
 
-bool Store::has_files_in_tree() const {
-  const auto tree = open_dir_at(dir_, layout::kTree);
-  if (!tree) return tree.error().value() != ENOENT;
-  DirReader reader;
-  const auto filled = reader.fill(tree->get());
-  Dirent entry;
-  return !filled || (*filled && reader.next(entry));
+// A store whose making was cut short has empty directories and no state yet. Restored with `move`, one
+// has an empty mirror and may still hold the whole old system.
+bool Store::holds_anything() const {
+  for (const char* name : {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced,
+                           layout::kFailed}) {
+    const auto dir = open_dir_at(dir_, name);
+    if (!dir && dir.error().value() == ENOENT) continue;
+    if (!dir) return true;
+    DirReader reader;
+    const auto filled = reader.fill(dir->get());
+    Dirent entry;
+    if (!filled || (*filled && reader.next(entry))) return true;
+  }
+  return stat_at(dir_, layout::kManifest).has_value();
 }
 
 Status Store::load_state() {
@@ -295,7 +302,7 @@ Status Store::load_state() {
     record_ = std::move(*record);
     return {};
   }
-  if (record.error().fault == Fault::kNoStore && has_files_in_tree())
+  if (record.error().fault == Fault::kNoStore && holds_anything())
     return catalog::fail(Fault::kCatalogBad, place_.store,
                          "the store holds files, but its state file is gone");
   return std::unexpected(record.error());

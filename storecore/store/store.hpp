@@ -118,7 +118,7 @@ class Store {
   [[nodiscard]] catalog::Status check_owner() const;
   [[nodiscard]] catalog::Status load_state();
   [[nodiscard]] catalog::Status make_dirs();
-  [[nodiscard]] bool has_files_in_tree() const;
+  [[nodiscard]] bool holds_anything() const;
   void note_failed_barrier() const noexcept;
 
   StorePlace place_;
