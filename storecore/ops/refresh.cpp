@@ -43,6 +43,7 @@
 #include "storecore/store/layout.hpp"
 #include "storecore/store/state.hpp"
 #include "storecore/store/store.hpp"
+#include "storecore/store/store_file.hpp"
 
 namespace holdfast::core {
 
@@ -297,8 +298,11 @@ Status hash_and_seal(Session& session, Store& store, catalog::Env env,
 Result<SelectionSpec> load_selection(const Store& store) {
   const auto dir = store.subdir(layout::kSelection);
   if (!dir) return std::unexpected(dir.error());
-  const auto fd = open_at(*dir, layout::kSelectionFile, O_RDONLY);
-  if (!fd) return catalog::failed("openat", layout::kSelectionFile, fd.error());
+  auto fd = open_store_file(*dir, layout::kSelectionFile, O_RDONLY);
+  if (!fd) {
+    if (fd.error().cause.value() == ENOENT) fd.error().fault = catalog::Fault::kCatalogBad;
+    return std::unexpected(fd.error());
+  }
   const auto text = read_all(fd->get(), std::size_t{16} << 20);
   if (!text) return catalog::failed("read", layout::kSelectionFile, text.error());
   auto spec = selection_from_json(*text);

@@ -109,7 +109,7 @@ SysResult<Fd> create_file_at(DirFd dir, const char* name, mode_t mode) noexcept 
 }
 
 SysResult<Fd> open_at(DirFd dir, const char* name, int flags, mode_t mode) noexcept {
-  return opened(dir.fd, name, flags | O_NOFOLLOW, mode);
+  return opened(dir.fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
 }
 
 SysStatus link_at(DirFd from, const char* name, DirFd to, const char* new_name) noexcept {

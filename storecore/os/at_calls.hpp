@@ -36,7 +36,8 @@ using catalog::SysStatus;
 [[nodiscard]] SysResult<Fd> open_path_at(DirFd dir, const char* name) noexcept;
 /// O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW with @p mode (umask is 077 in the program).
 [[nodiscard]] SysResult<Fd> create_file_at(DirFd dir, const char* name, mode_t mode) noexcept;
-/// Opens with exactly @p flags plus O_CLOEXEC|O_NOFOLLOW: for files of the store.
+/// Opens with @p flags plus O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY: for files of the store. Never
+/// waits for the other end of a FIFO (ENXIO when it is opened for writing alone).
 [[nodiscard]] SysResult<Fd> open_at(DirFd dir, const char* name, int flags,
                                     mode_t mode = 0) noexcept;
 

@@ -21,6 +21,7 @@
 #include "storecore/store/layout.hpp"
 #include "storecore/store/state.hpp"
 #include "storecore/store/store.hpp"
+#include "storecore/store/store_file.hpp"
 
 namespace holdfast::core {
 
@@ -38,11 +39,12 @@ constexpr const char* kCatalogPlace = ".holdfast/catalog/data.mdb";
 Result<Fd> open_data(const Store& store) {
   const auto dir = store.subdir(layout::kCatalog);
   if (!dir) return std::unexpected(dir.error());
-  auto fd = open_at(*dir, layout::kCatalogData, O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT)
+  auto fd = open_store_file(*dir, layout::kCatalogData, O_RDONLY);
+  if (fd) return fd;
+  if (fd.error().cause.value() == ENOENT)
     return catalog::fail(Fault::kCatalogBad, kCatalogPlace, "the catalog is missing");
-  if (!fd) return failed("openat", kCatalogPlace, fd.error());
-  return std::move(*fd);
+  fd.error().place = kCatalogPlace;
+  return fd;
 }
 
 /// Inode, size and change time of the file, and the boot: what a check said stays true while none

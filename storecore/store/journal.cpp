@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <expected>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
+#include "storecore/store/store_file.hpp"
 
 namespace holdfast::core {
 
@@ -38,18 +40,47 @@ bool is_whole(std::string_view line) {
              fmt::format("{:016x}", catalog::checksum64(line.substr(kSumDigits + 1)));
 }
 
+/// The content of a journal; nothing for a missing one.
+Result<std::string> read_text(DirFd journal_dir, const char* name) {
+  const auto fd = open_store_file(journal_dir, name, O_RDONLY);
+  if (!fd && fd.error().cause.value() == ENOENT) return {};
+  if (!fd) return std::unexpected(fd.error());
+  auto text = read_all(fd->get(), kLimit);
+  if (!text) return failed("read", name, text.error());
+  return std::move(*text);
+}
+
+/// Leaves damaged lines out, and says how many there were.
+Result<std::uint64_t> visit_whole_lines(std::string_view text, const Journal::Visitor& visit) {
+  std::uint64_t bad = 0;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) break;  // torn
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    if (!is_whole(line)) {
+      if (text.empty()) break;  // the last line, half written before its newline reached the disk
+      ++bad;
+      continue;
+    }
+    if (auto status = visit(line.substr(kSumDigits + 1)); !status)
+      return std::unexpected(status.error());
+  }
+  return bad;
+}
+
 }  // namespace
 
 Result<Journal> Journal::open(DirFd journal_dir, const char* name) {
-  auto fd = open_at(journal_dir, name, O_RDWR | O_APPEND);
-  if (!fd && fd.error().value() == ENOENT) {
-    fd = open_at(journal_dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+  auto fd = open_store_file(journal_dir, name, O_RDWR | O_APPEND);
+  if (!fd && fd.error().cause.value() == ENOENT) {
+    fd = open_store_file(journal_dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
     if (fd) {
       if (const auto synced = fsync_fd(journal_dir.fd); !synced)
         return failed("fsync", name, synced.error());
     }
   }
-  if (!fd) return failed("openat", name, fd.error());
+  if (!fd) return std::unexpected(fd.error());
   // A torn last line would swallow the next one: cut it off.
   const auto text = read_all(fd->get(), kLimit);
   if (!text) return failed("read", name, text.error());
@@ -79,11 +110,24 @@ Status Journal::clear() {
   return {};
 }
 
-Status Journal::read(DirFd journal_dir, const char* name, const Visitor& visit) {
-  const auto bad = read_whole_lines(journal_dir, name, visit);
+Status Journal::for_each_line(std::string_view text, std::string_view name, const Visitor& visit) {
+  const auto bad = visit_whole_lines(text, visit);
   if (!bad) return std::unexpected(bad.error());
   if (*bad != 0) return catalog::fail(Fault::kCatalogBad, name, "the journal is damaged");
   return {};
+}
+
+Status Journal::read(DirFd journal_dir, const char* name, const Visitor& visit) {
+  const auto text = read_text(journal_dir, name);
+  if (!text) return std::unexpected(text.error());
+  return for_each_line(*text, name, visit);
+}
+
+Result<std::uint64_t> Journal::read_whole_lines(DirFd journal_dir, const char* name,
+                                                const Visitor& visit) {
+  const auto text = read_text(journal_dir, name);
+  if (!text) return std::unexpected(text.error());
+  return visit_whole_lines(*text, visit);
 }
 
 Status Journal::replace(DirFd journal_dir, const std::string& name,
@@ -106,31 +150,6 @@ Status Journal::replace(DirFd journal_dir, const std::string& name,
     return failed("renameat", name, renamed.error());
   if (auto synced = fsync_fd(journal_dir.fd); !synced) return failed("fsync", name, synced.error());
   return {};
-}
-
-Result<std::uint64_t> Journal::read_whole_lines(DirFd journal_dir, const char* name,
-                                                const Visitor& visit) {
-  std::uint64_t bad = 0;
-  const auto fd = open_at(journal_dir, name, O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT) return bad;
-  if (!fd) return failed("openat", name, fd.error());
-  const auto text = read_all(fd->get(), kLimit);
-  if (!text) return failed("read", name, text.error());
-  std::string_view rest(*text);
-  while (!rest.empty()) {
-    const std::size_t end = rest.find('\n');
-    if (end == std::string_view::npos) break;  // torn
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(end + 1);
-    if (!is_whole(line)) {
-      if (rest.empty()) break;  // the last line, half written before its newline reached the disk
-      ++bad;
-      continue;
-    }
-    if (auto status = visit(line.substr(kSumDigits + 1)); !status)
-      return std::unexpected(status.error());
-  }
-  return bad;
 }
 
 }  // namespace holdfast::core

@@ -29,7 +29,10 @@ class Journal {
   [[nodiscard]] catalog::Status clear();
 
   using Visitor = std::function<catalog::Status(std::string_view text)>;
-  /// A missing file has no lines. kCatalogBad for damage.
+  /// Calls @p visit for each whole line of @p text, a journal's content. kCatalogBad for damage.
+  [[nodiscard]] static catalog::Status for_each_line(std::string_view text, std::string_view name,
+                                                     const Visitor& visit);
+  /// The same for a file. A missing one has no lines.
   [[nodiscard]] static catalog::Status read(DirFd journal_dir, const char* name,
                                             const Visitor& visit);
   /// For repair: leaves out damaged lines, and says how many there were. Torn ends are none.

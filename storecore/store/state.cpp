@@ -24,6 +24,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
 #include "storecore/store/layout.hpp"
+#include "storecore/store/store_file.hpp"
 
 namespace holdfast::core {
 
@@ -278,10 +279,10 @@ Status StateFile::create(DirFd store, const StoreRecord& record) {
 }
 
 Result<StoreRecord> StateFile::load(DirFd store) {
-  const auto fd = open_at(store, layout::kState, O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT)
+  const auto fd = open_store_file(store, layout::kState, O_RDONLY);
+  if (!fd && fd.error().cause.value() == ENOENT)
     return catalog::fail(Fault::kNoStore, layout::kState, "there is no state file");
-  if (!fd) return failed("openat", layout::kState, fd.error());
+  if (!fd) return std::unexpected(fd.error());
   auto slots = read_slots(fd->get());
   if (!slots) return std::unexpected(slots.error());
   const auto current = slots->current();
@@ -317,8 +318,8 @@ Result<StateFile::Look> StateFile::look(DirFd store) {
 }
 
 Status StateFile::save(DirFd store, const StoreRecord& record) {
-  const auto fd = open_at(store, layout::kState, O_RDWR);
-  if (!fd) return failed("openat", layout::kState, fd.error());
+  const auto fd = open_store_file(store, layout::kState, O_RDWR);
+  if (!fd) return std::unexpected(fd.error());
   const auto slots = read_slots(fd->get());
   if (!slots) return std::unexpected(slots.error());
   const auto current = slots->current();

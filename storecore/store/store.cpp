@@ -36,6 +36,7 @@
 #include "storecore/run/context.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/state.hpp"
+#include "storecore/store/store_file.hpp"
 #include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
@@ -312,10 +313,10 @@ Status Store::take_lock(Access access, std::string_view command, const RunContex
   if (access == Access::kPeek) return {};
   // A reader needs no more than to read: the volume may be mounted read-only.
   const bool exclusive = access == Access::kWrite;
-  auto fd = open_at(dir_, layout::kLock, exclusive ? O_RDWR : O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT)
-    fd = open_at(dir_, layout::kLock, O_RDWR | O_CREAT, 0600);
-  if (!fd) return failed("openat", layout::kLock, fd.error());
+  auto fd = open_store_file(dir_, layout::kLock, exclusive ? O_RDWR : O_RDONLY);
+  if (!fd && fd.error().cause.value() == ENOENT)
+    fd = open_store_file(dir_, layout::kLock, O_RDWR | O_CREAT, 0600);
+  if (!fd) return std::unexpected(fd.error());
   const auto end =
       std::chrono::steady_clock::now() + std::chrono::duration<double>(context.wait_lock_seconds);
   while (!try_lock(fd->get(), exclusive)) {
@@ -428,7 +429,7 @@ Result<Fd> Store::subdir(const char* name, bool make) const {
       return failed("mkdirat", name, made.error());
     fd = open_dir_at(dir_, name);
   }
-  if (!fd) return failed("openat", name, fd.error());
+  if (!fd) return not_opened(name, fd.error());
   return std::move(*fd);
 }
 
