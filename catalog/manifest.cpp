@@ -337,18 +337,6 @@ std::optional<DirectoryRecord> parse_directory(Members& in, const Json& object) 
   return record;
 }
 
-bool is_clean_path(std::string_view path) {
-  const auto components = split_path(path);
-  if (!components) {
-    return false;
-  }
-  std::string joined;
-  for (const std::string& component : *components) {
-    joined = join_path(joined, component);
-  }
-  return joined == path;
-}
-
 }  // namespace
 
 bool fits_xxh128(std::string_view path) noexcept {

@@ -107,6 +107,17 @@ std::optional<std::vector<std::string>> split_path(std::string_view path) {
   return components;
 }
 
+bool is_clean_path(std::string_view path) {
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/'), path.size());
+    if (!is_component(path.substr(0, end)) || end + 1 == path.size()) {
+      return false;
+    }
+    path.remove_prefix(std::min(end + 1, path.size()));
+  }
+  return true;
+}
+
 std::string join_path(std::string_view parent, std::string_view name) {
   std::string path(parent);
   if (!path.empty() && !name.empty() && path.back() != '/') {

@@ -20,6 +20,9 @@ inline constexpr std::size_t kMaxNameBytes = 765;
 /// Splits "a/b//c" at slashes. Empty and "." components are dropped, a leading slash is allowed.
 /// nullopt when a component is ".." or holds NUL or is too long.
 [[nodiscard]] std::optional<std::vector<std::string>> split_path(std::string_view path);
+/// True for a path in the form in which records and journals hold it: components joined by single
+/// slashes, or empty for the top.
+[[nodiscard]] bool is_clean_path(std::string_view path);
 [[nodiscard]] std::string join_path(std::string_view parent, std::string_view name);
 
 /// The form in which names are printed: printable UTF-8 as it is; backslash as \\; newline, tab and

@@ -67,10 +67,37 @@ Result<InodeRecord> inode_of_group(const ReadTxn& txn, std::string_view entry_ke
   return std::move(*record);
 }
 
+// The directory that an entry leads to says itself where it belongs. So there is one way to each, and
+// a walk down ends: ids alone rule out cycles, but not forty levels with two names each.
+Status check_place(const ReadTxn& txn, std::string_view entry_key, const Entry& entry) {
+  const std::string key = dir_key(entry.directory);
+  const auto got = txn.get(Table::kDirs, key);
+  if (!got) {
+    return std::unexpected(got.error());
+  }
+  const std::optional<std::string_view>& value = *got;
+  if (!value) {
+    return damaged(Table::kEntries, entry_key, "its directory has no row");
+  }
+  const auto directory = decode_directory(entry.directory, *value);
+  if (!directory) {
+    return damaged(Table::kDirs, key, kUnreadable);
+  }
+  if (directory->parent != parent_of_key(entry_key) || directory->name != entry.name) {
+    return damaged(Table::kEntries, entry_key, "its directory belongs to another place");
+  }
+  return {};
+}
+
 Result<Entry> read_entry(const ReadTxn& txn, const KeyValue& row) {
   auto entry = decode_entry(row.key, row.value);
   if (!entry) {
     return damaged(Table::kEntries, row.key, kUnreadable);
+  }
+  if (entry->kind == Entry::Kind::kDirectory) {
+    if (Status placed = check_place(txn, row.key, *entry); !placed) {
+      return std::unexpected(std::move(placed.error()));
+    }
   }
   if (entry->kind == Entry::Kind::kGrouped) {
     auto record = inode_of_group(txn, row.key, entry->group);

@@ -18,7 +18,8 @@ namespace holdfast::catalog {
 ///
 /// Borrows the transaction. One thread at a time; make one reader and one transaction per thread to
 /// read in parallel. Every row is decoded with checks; one that does not decode is kCatalogBad with
-/// its table and key.
+/// its table and key. So is an entry whose directory has no row, or one that says another parent or
+/// name: each directory is reached on one way.
 class Reader {
  public:
   explicit Reader(const ReadTxn& txn) noexcept : txn_(&txn) {}

@@ -39,13 +39,6 @@ namespace {
 
 constexpr std::uint32_t kBlocking = FS_IMMUTABLE_FL | FS_APPEND_FL;
 
-struct Noted {
-  bool is_mode = false;
-  std::uint64_t inode = 0;
-  std::uint32_t value = 0;
-  std::string path;
-};
-
 constexpr std::string_view kFlagsWord = "flags";
 constexpr std::string_view kModeWord = "mode";
 
@@ -58,21 +51,6 @@ bool take_number(std::string_view& line, Number& number) {
   return true;
 }
 
-// "flags INODE VALUE BASE64(PATH)" or "mode ...": numbers first, the path cannot forge them.
-std::optional<Noted> parse(std::string_view line) {
-  Noted noted;
-  const std::string_view word = line.substr(0, line.find(' '));
-  if (word != kFlagsWord && word != kModeWord) return std::nullopt;
-  if (word.size() == line.size()) return std::nullopt;
-  noted.is_mode = word == kModeWord;
-  line.remove_prefix(word.size() + 1);
-  if (!take_number(line, noted.inode) || !take_number(line, noted.value)) return std::nullopt;
-  auto path = catalog::from_base64(line);
-  if (!path) return std::nullopt;
-  noted.path = std::move(*path);
-  return noted;
-}
-
 /// Opens what may carry flags: a regular file or a directory. ENOENT-like answers for all else.
 SysResult<Fd> open_flagged(DirFd dir, const std::string& name) {
   auto stat = stat_at(dir, name);
@@ -83,7 +61,7 @@ SysResult<Fd> open_flagged(DirFd dir, const std::string& name) {
 }
 
 /// Sets the flags if @p path below @p top still is the noted inode.
-void set_again(DirFd top, const Noted& noted) {
+void set_again(DirFd top, const FlagNote& noted) {
   const auto components = catalog::split_path(noted.path);
   if (!components) return;
   SysResult<Fd> fd = catalog::sys_error(ENOENT);
@@ -105,6 +83,21 @@ void set_again(DirFd top, const Noted& noted) {
 }
 
 }  // namespace
+
+// "flags INODE VALUE BASE64(PATH)" or "mode ...": numbers first, the path cannot forge them.
+std::optional<FlagNote> parse_flag_note(std::string_view line) {
+  FlagNote noted;
+  const std::string_view word = line.substr(0, line.find(' '));
+  if (word != kFlagsWord && word != kModeWord) return std::nullopt;
+  if (word.size() == line.size()) return std::nullopt;
+  noted.is_mode = word == kModeWord;
+  line.remove_prefix(word.size() + 1);
+  if (!take_number(line, noted.inode) || !take_number(line, noted.value)) return std::nullopt;
+  auto path = catalog::from_base64(line);
+  if (!path || !catalog::is_clean_path(*path)) return std::nullopt;
+  noted.path = std::move(*path);
+  return noted;
+}
 
 SysStatus FlagJournal::note(std::string_view what, std::string_view path, std::uint64_t inode,
                             std::uint32_t value) {
@@ -169,10 +162,10 @@ Status FlagJournal::finish() {
 Status FlagJournal::recover(const Store& store) {
   const auto dir = open_dir_at(store.dir(), layout::kJournal);
   if (!dir) return catalog::failed("openat", layout::kJournal, dir.error());
-  std::vector<Noted> all;
+  std::vector<FlagNote> all;
   const auto read =
       Journal::read(*dir, layout::kJournalFlags, [&](std::string_view line) -> Status {
-        auto noted = parse(line);
+        auto noted = parse_flag_note(line);
         if (!noted)
           return catalog::fail(catalog::Fault::kCatalogBad, layout::kJournalFlags,
                                "the journal is damaged");
@@ -188,7 +181,7 @@ Status FlagJournal::recover(const Store& store) {
                                            std::to_string(store.record().wipe_number)};
     if (auto fd = open_dir_below(store.dir(), parts)) aside = std::move(*fd);
   }
-  for (const Noted& noted : all) {
+  for (const FlagNote& noted : all) {
     set_again(store.root(), noted);
     if (tree) set_again(*tree, noted);
     if (aside) set_again(*aside, noted);

@@ -15,6 +15,16 @@
 
 namespace holdfast::core {
 
+/// One line of journal/flags.jsonl: what an inode had before it was changed.
+struct FlagNote {
+  bool is_mode = false;  ///< `value` is a mode, else inode flags
+  std::uint64_t inode = 0;
+  std::uint32_t value = 0;
+  std::string path;  ///< relative to ROOT, to the mirror and to aside/
+};
+/// nullopt: not a line that FlagJournal writes.
+[[nodiscard]] std::optional<FlagNote> parse_flag_note(std::string_view line);
+
 /// Takes off what forbids one change, for as long as it needs: immutable and append-only flags, and
 /// for ordinary users a directory's missing u+w.
 ///

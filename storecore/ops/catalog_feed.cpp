@@ -25,7 +25,7 @@ using catalog::Status;
 
 CatalogFeed::CatalogFeed(catalog::Env& env, bool threaded, std::function<Status()> lower,
                          FirstError& errors)
-    : env_(&env), threaded_(threaded), lower_(std::move(lower)), errors_(&errors), writer_(env) {}
+    : threaded_(threaded), lower_(std::move(lower)), errors_(&errors), writer_(env) {}
 
 CatalogFeed::~CatalogFeed() {
   queue_.close();

@@ -57,7 +57,6 @@ class CatalogFeed {
  private:
   void consume();
   void apply(const catalog::Batch& batch);
-  catalog::Env* env_;
   const bool threaded_;
   std::function<catalog::Status()> lower_;
   FirstError* errors_;

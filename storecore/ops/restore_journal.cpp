@@ -49,23 +49,31 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-/// False: not a line of ours.
-bool parse(const std::vector<std::string_view>& words, RestoreNotes& notes) {
+/// Absolute, or empty for ROOT.
+bool is_destination(std::string_view path) {
+  return path.empty() || (path.front() == '/' && path.find('\0') == std::string_view::npos);
+}
+
+}  // namespace
+
+bool add_restore_line(std::string_view line, RestoreNotes& notes) {
+  const auto words = words_of(line);
   if (words.size() == 3 && words[1] == "finished") {
     auto path = decode(words[2]);
-    if (path) notes.finished.push_back(std::move(*path));
-    return path.has_value();
+    if (!path || !catalog::is_clean_path(*path)) return false;
+    notes.finished.push_back(std::move(*path));
+    return true;
   }
   if (words.size() != 5 || words[1] != "moved") return false;
   auto to = decode(words[2]);
   auto from = decode(words[3]);
   auto into = decode(words[4]);
-  if (!to || !from || !into) return false;
+  if (!to || !from || !into || !is_destination(*to) || !catalog::is_clean_path(*from) ||
+      !catalog::is_clean_path(*into))
+    return false;
   notes.moved.push_back({.to = std::move(*to), .from = std::move(*from), .into = std::move(*into)});
   return true;
 }
-
-}  // namespace
 
 Result<RestoreNotes> read_restore_notes(const Store& store) {
   const auto dir = store.subdir(layout::kJournal);
@@ -74,9 +82,8 @@ Result<RestoreNotes> read_restore_notes(const Store& store) {
   const std::string number = std::to_string(store.record().wipe_number);
   const auto status =
       Journal::read(*dir, layout::kJournalRestore, [&](std::string_view line) -> Status {
-        const auto words = words_of(line);
-        if (words.front() != number) return {};
-        if (!parse(words, notes))
+        if (line.substr(0, line.find(' ')) != number) return {};
+        if (!add_restore_line(line, notes))
           return catalog::fail(catalog::Fault::kCatalogBad, layout::kJournalRestore,
                                "the journal is damaged");
         return {};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/error.hpp"
@@ -25,6 +26,8 @@ struct RestoreNotes {
   std::vector<MovedOut> moved;
 };
 
+/// Takes one line, of whatever wipe. False: not a line that add_restore_notes() writes.
+[[nodiscard]] bool add_restore_line(std::string_view line, RestoreNotes& notes);
 /// Notes of the present wipe; none when there is no file.
 [[nodiscard]] catalog::Result<RestoreNotes> read_restore_notes(const Store& store);
 /// Adds what is not there yet. Durable when it returns.

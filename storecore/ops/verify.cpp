@@ -10,6 +10,7 @@
 #include "catalog/error.hpp"
 #include "catalog/lmdb.hpp"
 #include "catalog/problem.hpp"
+#include "catalog/schema.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/operations.hpp"
@@ -67,6 +68,23 @@ Status check_sum(const VerifyRun& run) {
       "run the command again");
 }
 
+/// The catalog is the one whose checksum is in the state; that it has other rows than were counted
+/// at that seal is no accident of today.
+Status check_count(const Store& store, const catalog::Env& env) {
+  const auto& recorded = store.record().counts;
+  const auto entries = recorded.find("entries");
+  if (entries == recorded.end()) return {};
+  const auto txn = catalog::ReadTxn::begin(env);
+  if (!txn) return std::unexpected(txn.error());
+  const auto rows = txn->count(catalog::Table::kEntries);
+  if (!rows) return std::unexpected(rows.error());
+  if (*rows == entries->second) return {};
+  return catalog::fail(Fault::kCatalogBad, store.place().root,
+                       fmt::format("the catalog has {} entries, and {} were counted at its seal",
+                                   *rows, entries->second),
+                       "the files are safe in tree/: see the README in the store");
+}
+
 Status compare(Session& session, const Store& store, const catalog::Env& env, bool full) {
   auto tree = open_mirror(store);
   if (!tree) return std::unexpected(tree.error());
@@ -89,6 +107,7 @@ Status compare(Session& session, const Store& store, const catalog::Env& env, bo
     });
     report_tally(run, session.report().counts);
     if (auto status = run.errors.status(); !status) return status;
+    if (auto status = check_count(store, env); !status) return status;
     return check_sum(run);
   });
 }

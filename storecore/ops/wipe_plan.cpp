@@ -120,34 +120,6 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-bool parse_into(std::string_view line, WipePlan& plan) {
-  const auto words = words_of(line);
-  if (words.size() < 3) return false;
-  WipePlan::Item item;
-  const auto [end, error] =
-      std::from_chars(words[1].data(), words[1].data() + words[1].size(), item.inode);
-  if (error != std::errc{} || end != words[1].data() + words[1].size()) return false;
-  auto path = catalog::from_base64(words[2]);
-  if (!path || !catalog::split_path(*path)) return false;
-  item.path = std::move(*path);
-  if (words[0] == "move" && words.size() == 3 && !item.path.empty()) {
-    plan.moves.push_back(std::move(item));
-    return true;
-  }
-  if (words[0] == "stay" && words.size() == 3 && !item.path.empty()) {
-    plan.stays.push_back(std::move(item));
-    return true;
-  }
-  if (words[0] != "split" || words.size() != 4) return false;
-  const auto bytes = catalog::from_base64(words[3]);
-  if (!bytes) return false;
-  auto row = catalog::decode_directory(catalog::kRootDir, *bytes);
-  if (!row) return false;
-  plan.splits.push_back(
-      {.path = std::move(item.path), .inode = item.inode, .record = std::move(row->record)});
-  return true;
-}
-
 }  // namespace
 
 bool WipePlan::stays_there(std::string_view path) const {
@@ -251,6 +223,34 @@ Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number) {
   return true;
 }
 
+bool add_plan_line(std::string_view line, WipePlan& plan) {
+  const auto words = words_of(line);
+  if (words.size() < 3) return false;
+  WipePlan::Item item;
+  const auto [end, error] =
+      std::from_chars(words[1].data(), words[1].data() + words[1].size(), item.inode);
+  if (error != std::errc{} || end != words[1].data() + words[1].size()) return false;
+  auto path = catalog::from_base64(words[2]);
+  if (!path || !catalog::is_clean_path(*path)) return false;
+  item.path = std::move(*path);
+  if (words[0] == "move" && words.size() == 3 && !item.path.empty()) {
+    plan.moves.push_back(std::move(item));
+    return true;
+  }
+  if (words[0] == "stay" && words.size() == 3 && !item.path.empty()) {
+    plan.stays.push_back(std::move(item));
+    return true;
+  }
+  if (words[0] != "split" || words.size() != 4) return false;
+  const auto bytes = catalog::from_base64(words[3]);
+  if (!bytes) return false;
+  auto row = catalog::decode_directory(catalog::kRootDir, *bytes);
+  if (!row) return false;
+  plan.splits.push_back(
+      {.path = std::move(item.path), .inode = item.inode, .record = std::move(row->record)});
+  return true;
+}
+
 Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {
   const auto dir = store.subdir(layout::kJournal);
   if (!dir) return std::unexpected(dir.error());
@@ -266,7 +266,7 @@ Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {
           ended = true;
           return {};
         }
-        if (ended || !parse_into(line, plan)) return damaged();
+        if (ended || !add_plan_line(line, plan)) return damaged();
         return {};
       });
   if (!read) return std::unexpected(read.error());

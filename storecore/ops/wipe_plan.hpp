@@ -48,6 +48,8 @@ struct WipePlan {
 /// Durable when it returns.
 [[nodiscard]] catalog::Status save_wipe_plan(const Store& store, std::uint32_t number,
                                              const WipePlan& plan);
+/// Takes one line of a saved plan, but for its end. False: not a line that save_wipe_plan() writes.
+[[nodiscard]] bool add_plan_line(std::string_view line, WipePlan& plan);
 /// kCatalogBad when damaged or missing.
 [[nodiscard]] catalog::Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number);
 
