@@ -200,7 +200,7 @@ Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number) {
   WipePlan plan;
   const auto read = Journal::read_whole_lines(*dir, plan_name(number).c_str(),
                                               [&](std::string_view line) -> Status {
-                                                (void)parse_into(line, plan);
+                                                (void)add_plan_line(line, plan);
                                                 return {};
                                               });
   if (!read) return std::unexpected(read.error());

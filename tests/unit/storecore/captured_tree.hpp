@@ -73,6 +73,7 @@ class CapturedTree : public testing::Test {
   /// Overwrites bytes in place and puts the mtime back: what is left is another ctime.
   void overwrite_quietly(const std::string& name, std::string_view bytes) const {
     const core::Fd fd(::open(tree.path(name).c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_GE(fd.get(), 0) << name;
     struct stat before{};
     ASSERT_EQ(::fstat(fd.get(), &before), 0) << name;
     ASSERT_EQ(::pwrite(fd.get(), bytes.data(), bytes.size(), 0),

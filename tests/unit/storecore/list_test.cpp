@@ -1,12 +1,27 @@
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+#include <span>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "captured_tree.hpp"
 #include "catalog/digest.hpp"
+#include "catalog/records.hpp"
+#include "storecore/ops/operations.hpp"
+#include "storecore/ops/report.hpp"
+#include "storecore/ops/tree_remover.hpp"
+#include "storecore/store/state.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::test {
 namespace {

@@ -29,6 +29,7 @@ class RecordingObserver : public core::Observer {
   [[nodiscard]] std::vector<std::string> lines() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> lines;
+    lines.reserve(problems_.size());
     for (const catalog::Problem& problem : problems_)
       lines.push_back(std::string(catalog::to_word(problem.kind)) + " " + problem.path);
     std::ranges::sort(lines);

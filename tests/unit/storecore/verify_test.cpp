@@ -1,8 +1,15 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <string>
 
 #include "captured_tree.hpp"
 #include "catalog/error.hpp"
+#include "storecore/ops/report.hpp"
 #include "storecore/ops/restore_journal.hpp"
+#include "storecore/os/fd.hpp"
+#include "storecore/store/store.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -223,8 +230,8 @@ TEST_F(VerifyOf, AnUnsealedStoreIsRefused) {
 }
 
 TEST_F(VerifyOf, ADirectoryWithManySubdirectoriesSeesAllOfThem) {
-  constexpr int kDirs = 1300;  // more than are queued at once
-  for (int i = 0; i < kDirs; ++i) {
+  const int count = 1300;  // more than are queued at once
+  for (int i = 0; i < count; ++i) {
     const std::string name = "d" + std::to_string(i);
     tree.dir(name);
     tree.file(name + "/f", name);
@@ -233,8 +240,8 @@ TEST_F(VerifyOf, ADirectoryWithManySubdirectoriesSeesAllOfThem) {
   for (const unsigned jobs : {1U, 4U}) {
     const VolumeReport report = verify(false, jobs);
     EXPECT_EQ(report.exit_code, 0);
-    EXPECT_EQ(counted(report, Count::kOk), 2U * kDirs);
-    EXPECT_EQ(counted(report, Count::kHashedFiles), std::uint64_t{kDirs});
+    EXPECT_EQ(counted(report, Count::kOk), 2U * static_cast<unsigned>(count));
+    EXPECT_EQ(counted(report, Count::kHashedFiles), static_cast<std::uint64_t>(count));
   }
 }
 
