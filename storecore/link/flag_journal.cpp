@@ -156,10 +156,12 @@ SysStatus FlagJournal::clear_for_good(DirFd dir, const std::string& name, std::s
 
 Status FlagJournal::finish() {
   const std::lock_guard lock(mutex_);
-  return journal_ ? journal_->clear() : Status{};
+  if (!journal_) return {};
+  if (auto durable = store_->barrier(); !durable) return durable;
+  return journal_->clear();
 }
 
-Status FlagJournal::recover(const Store& store) {
+Status FlagJournal::recover(Store& store) {
   const auto dir = open_dir_at(store.dir(), layout::kJournal);
   if (!dir) return catalog::failed("openat", layout::kJournal, dir.error());
   std::vector<FlagNote> all;
@@ -186,6 +188,7 @@ Status FlagJournal::recover(const Store& store) {
     if (tree) set_again(*tree, noted);
     if (aside) set_again(*aside, noted);
   }
+  if (auto durable = store.barrier(); !durable) return durable;
   auto journal = Journal::open(*dir, layout::kJournalFlags);
   if (!journal) return std::unexpected(journal.error());
   return journal->clear();

@@ -34,7 +34,7 @@ struct FlagNote {
 class FlagJournal {
  public:
   /// @p store must outlive the journal.
-  explicit FlagJournal(const Store& store) : store_(&store) {}
+  explicit FlagJournal(Store& store) : store_(&store) {}
 
   /// Runs @p change with the flags of @p name in @p dir cleared, then sets them again on the same
   /// inode.
@@ -53,17 +53,18 @@ class FlagJournal {
   [[nodiscard]] catalog::SysStatus with_writable(DirFd dir, const std::string& name,
                                                  std::string_view path,
                                                  const std::function<catalog::SysStatus()>& change);
-  /// The run ended well: nothing is left cleared.
+  /// The run ended well: nothing is left cleared. If anything ever was, a barrier comes before the
+  /// journal forgets it: what was set again must not be younger on the disk than that.
   [[nodiscard]] catalog::Status finish();
 
   /// Sets flags again that a crash left cleared: looks in ROOT, in the mirror and in aside/. Called
   /// by every command that takes the exclusive lock.
-  [[nodiscard]] static catalog::Status recover(const Store& store);
+  [[nodiscard]] static catalog::Status recover(Store& store);
 
  private:
   [[nodiscard]] catalog::SysStatus note(std::string_view what, std::string_view path,
                                         std::uint64_t inode, std::uint32_t value);
-  const Store* store_;
+  Store* store_;
   std::mutex mutex_;
   std::optional<Journal> journal_;
 };

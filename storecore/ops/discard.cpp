@@ -55,6 +55,7 @@ class DiscardVolume {
 
  private:
   [[nodiscard]] Status work();
+  [[nodiscard]] Status mend();
   [[nodiscard]] Status check();
   [[nodiscard]] Status check_names();
   [[nodiscard]] Status check_aside();
@@ -121,6 +122,17 @@ Status DiscardVolume::check_aside() {
            fmt::format("{} entries were missed and are in aside/ only: see `holdfast ls --missed`",
                        store_->record().missed));
   return {};
+}
+
+/// What an earlier run left undone. The journal is the last directory to go: where it is missing,
+/// only files of the store itself are left.
+Status DiscardVolume::mend() {
+  const auto journal = store_->subdir(layout::kJournal);
+  if (!journal && store_->record().state == StoreState::kDiscarding &&
+      journal.error().cause.value() == ENOENT)
+    return {};
+  if (auto barrier = store_->check_barrier(); !barrier) return barrier;
+  return FlagJournal::recover(*store_);
 }
 
 Status DiscardVolume::check() {
@@ -222,8 +234,8 @@ Status DiscardVolume::work() {
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
   store_->free_ballast_if_full();
+  if (auto mended = mend(); !mended) return mended;
   if (store_->record().state != StoreState::kDiscarding) {
-    if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
     if (auto checked = check(); !checked) return checked;
     // Names outside may be younger than the last barrier, and btrfs can lose both names of a file
     // when the one inside goes.
