@@ -461,7 +461,15 @@ Status Store::barrier() {
 void Store::note_failed_barrier() const noexcept {
   const auto journal = open_dir_at(dir_, layout::kJournal);
   if (!journal) return;
-  auto fd = open_at(*journal, layout::kJournalBarrier, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const auto open = [&journal] {
+    return open_at(*journal, layout::kJournalBarrier, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  };
+  auto fd = open();
+  if (!fd && fd.error().value() == EPERM) {  // the store is protected, and its journal immutable
+    if (!set_immutable(journal->get(), false)) return;
+    fd = open();
+    (void)set_immutable(journal->get(), true);
+  }
   if (fd) (void)write_all(fd->get(), mount_stamp(dir_.get()));  // no sync: one has just failed
 }
 
