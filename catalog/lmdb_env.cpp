@@ -158,6 +158,11 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
     return error;
   }
   impl->map_slot = remember_map(data_fd_of(env), bytes);
+  struct stat lock_file{};
+  if (mode == Env::Mode::kCreate &&
+      ::fstatat(directory_fd, kLockFile, &lock_file, AT_SYMLINK_NOFOLLOW) == 0) {
+    impl->lock_slot = remember_lock_map(lock_file.st_ino);
+  }
   return impl;
 }
 
@@ -300,6 +305,7 @@ Status enter_tables(Env::Impl& impl, Env::Mode mode) {
 
 Env::Impl::~Impl() {
   forget_map(map_slot);
+  forget_map(lock_slot);
   mdb_env_close(env);
 }
 

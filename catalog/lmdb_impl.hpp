@@ -23,6 +23,7 @@ struct Env::Impl {
   MDB_env* env;
   std::array<MDB_dbi, kTables> tables{};
   int map_slot = -1;
+  int lock_slot = -1;
   bool commit_failed =
       false;  ///< no transaction any more: it could succeed with the lost one missing
 };

@@ -26,6 +26,7 @@ namespace {
 struct Range {
   std::atomic<std::uintptr_t> begin{0};
   std::atomic<std::uintptr_t> end{0};
+  std::atomic<bool> lock{false};  // of lock.mdb
 };
 static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 constexpr std::size_t kRanges = 64;
@@ -142,15 +143,35 @@ std::optional<Mapping> find_new_mapping(std::string_view maps, std::uint64_t ino
   return similar;
 }
 
-}  // namespace
-
-bool is_in_catalog_map(const void* address) noexcept {
+bool is_in_map(const void* address, bool lock) noexcept {
   const auto value = reinterpret_cast<std::uintptr_t>(address);
-  return std::any_of(ranges.begin(), ranges.end(), [value](const Range& range) {
+  return std::any_of(ranges.begin(), ranges.end(), [value, lock](const Range& range) {
     const std::uintptr_t begin = range.begin.load(std::memory_order_acquire);
-    return begin != 0 && value >= begin && value < range.end.load(std::memory_order_relaxed);
+    return begin != 0 && value >= begin && value < range.end.load(std::memory_order_relaxed) &&
+           range.lock.load(std::memory_order_relaxed) == lock;
   });
 }
+
+int keep_range(const std::optional<Mapping>& mapping, bool lock) noexcept {
+  if (!mapping) {
+    return -1;
+  }
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (ranges[i].begin.load(std::memory_order_relaxed) == 0) {
+      ranges[i].end.store(mapping->end, std::memory_order_relaxed);
+      ranges[i].lock.store(lock, std::memory_order_relaxed);
+      ranges[i].begin.store(mapping->begin, std::memory_order_release);
+      return static_cast<int>(i);
+    }
+  }
+  return -1;
+}
+
+}  // namespace
+
+bool is_in_catalog_map(const void* address) noexcept { return is_in_map(address, false); }
+
+bool is_in_lock_map(const void* address) noexcept { return is_in_map(address, true); }
 
 void set_damage_handler(DamageHandler handler) noexcept {
   damage_handler.store(handler != nullptr ? handler : default_damage_handler);
@@ -167,18 +188,12 @@ int remember_map(int data_fd, std::size_t bytes) {
     return -1;
   }
   const std::string maps = read_own_maps();
-  const auto mapping = find_new_mapping(maps, status.st_ino, bytes);
-  if (!mapping) {
-    return -1;
-  }
-  for (std::size_t i = 0; i < ranges.size(); ++i) {
-    if (ranges[i].begin.load(std::memory_order_relaxed) == 0) {
-      ranges[i].end.store(mapping->end, std::memory_order_relaxed);
-      ranges[i].begin.store(mapping->begin, std::memory_order_release);
-      return static_cast<int>(i);
-    }
-  }
-  return -1;
+  return keep_range(find_new_mapping(maps, status.st_ino, bytes), false);
+}
+
+int remember_lock_map(std::uint64_t inode) {
+  const std::string maps = read_own_maps();
+  return keep_range(find_new_mapping(maps, inode, 0), true);
 }
 
 void forget_map(int slot) noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 /// While a catalog is not sealed it has no checksum, and LMDB trusts what it maps: a damaged page
 /// can end in SIGSEGV, SIGBUS or an assertion. Env registers its map here, and the program's signal
@@ -10,6 +11,11 @@ namespace holdfast::catalog {
 
 /// True when @p address lies in the map of an open catalog. Async-signal-safe, any thread.
 [[nodiscard]] bool is_in_catalog_map(const void* address) noexcept;
+
+/// True when @p address lies in the map of a catalog's lock.mdb, which LMDB writes to: a fault
+/// there is the filesystem's answer to a disk that failed, and says nothing of the catalog.
+/// Async-signal-safe, any thread.
+[[nodiscard]] bool is_in_lock_map(const void* address) noexcept;
 
 /// Called when LMDB's own assertions fail, from the thread that hit one; must not return. Set once,
 /// before threads start. The default writes a line to stderr and aborts.
@@ -26,6 +32,8 @@ void set_damage_handler(DamageHandler handler) noexcept;
 /// which
 ///         costs the good message and nothing else
 [[nodiscard]] int remember_map(int data_fd, std::size_t bytes);
+/// The same for the lock file, whose inode is @p inode.
+[[nodiscard]] int remember_lock_map(std::uint64_t inode);
 void forget_map(int slot) noexcept;
 
 }  // namespace holdfast::catalog

@@ -22,6 +22,7 @@
 namespace {
 
 using holdfast::catalog::is_in_catalog_map;
+using holdfast::catalog::is_in_lock_map;
 using holdfast::core::StopToken;
 
 StopToken stop_token;  // global, since a handler sets it
@@ -30,6 +31,10 @@ constexpr std::string_view kDamagedText =
     "holdfast: catalog is damaged (a read fault inside its map)\n"
     "hint: the captured files are plain files below tree/ in the store; its README says how to "
     "take them out\n";
+constexpr std::string_view kDiskText =
+    "holdfast: catalog/lock.mdb: Input/output error (a fault inside its map)\n"
+    "hint: the disk or the filesystem failed: mount the volume again, then run the command again\n";
+constexpr int kFailed = 1;
 constexpr int kCatalogBad = 12;
 constexpr unsigned kDefaultWidth = 80;
 constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP};
@@ -61,6 +66,10 @@ extern "C" void on_fault(int signal_number, siginfo_t* info, void* /*context*/) 
   // A positive code comes from the kernel; kill(2) sets no address.
   if (info->si_code > 0 && is_in_catalog_map(info->si_addr)) {
     leave_damaged_catalog();
+  }
+  if (info->si_code > 0 && is_in_lock_map(info->si_addr)) {
+    (void)!write(STDERR_FILENO, kDiskText.data(), kDiskText.size());
+    _exit(kFailed);
   }
   set_default(signal_number);
   (void)raise(signal_number);

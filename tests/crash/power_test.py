@@ -91,6 +91,7 @@ class Stand:
         self.golden = phases.Golden(case, filesystem, self.phase)
         self.before = self.golden.before
         self.volume = case.faulty_volume(filesystem, f"{filesystem}-{phase.name}", self.golden.image)
+        self.lost = 0
         self.undisturbed = self._undisturbed()
 
     def _undisturbed(self) -> dict:
@@ -139,17 +140,18 @@ class PowerCase(cases.VolumeCase):
 
     # What must hold after the power came back.
 
-    def check_after(self, stand: Stand, result: run.Result) -> int:
-        """Nothing without a name; what was reported done is done. Gives the number of losses."""
+    def check_after(self, stand: Stand, result: run.Result):
+        """Nothing without a name; what was reported done is done; what was not is an I/O error, and no other."""
         after = phases.whole(stand.volume.path)
         lost = phases.losses(stand.phase, stand.before, after)
+        stand.lost += len(lost)
         self.assertEqual(lost, [], f"content lost\n{result.describe()}")
         if result.code in stand.phase.good_codes:
             self.assertIn(stand.state(), stand.phase.done, f"was reported done\n{result.describe()}")
             self.assert_as_undisturbed(stand, after, f"was reported done\n{result.describe()}")
         else:
-            self.assertEqual(result.code, 1, result.describe())
-        return len(lost)
+            # 12: an unsealed catalog has no checksum, and its map can no longer be read.
+            self.assertIn(result.code, (1, 12), result.describe())
 
     def assert_as_undisturbed(self, stand: Stand, after: dict, message: str):
         differences = phases.differences_at_the_end(stand.comparable(stand.undisturbed), stand.comparable(after))
@@ -184,16 +186,15 @@ class PowerCutMixin(PowerCase):
             stand = Stand(self, self.filesystem, phases.BY_NAME[name])
             events = self.events_of(stand)
             points = range(1, events + 2) if fault_table.everything() else [dice.randint(1, events)]
-            struck = losses = 0
+            struck = 0
             first = dice.randrange(len(_KEEPS))
             for number in points:
                 keep = _KEEPS[(first + number) % len(_KEEPS)]
                 neighbour, seed = dice.random() < 0.5, dice.randrange(1 << 32)
                 with self.subTest(phase=name, at=number, of=events, keep=keep, neighbour=neighbour, cut_seed=seed):
-                    losses += 1  # until it is seen that there are none
-                    struck += self.cut_once(stand, number, keep, seed, neighbour)
-                    losses -= 1
-            fault_table.note("power cut at a write", name, self.filesystem, struck, losses, self.seed)
+                    struck += 1
+                    self.cut_once(stand, number, keep, seed, neighbour)
+            fault_table.note("power cut at a write", name, self.filesystem, struck, stand.lost, self.seed)
             stand.close()
 
     def events_of(self, stand: Stand) -> int:
@@ -203,7 +204,7 @@ class PowerCutMixin(PowerCase):
         stand.command()
         return max(1, stand.volume.disk.events - begin)
 
-    def cut_once(self, stand: Stand, number: int, keep: str, seed: int, neighbour: bool) -> bool:
+    def cut_once(self, stand: Stand, number: int, keep: str, seed: int, neighbour: bool):
         volume = stand.volume
         volume.start("cache", f"cut-at {number} {keep} {seed}")
         if neighbour:
@@ -216,7 +217,6 @@ class PowerCutMixin(PowerCase):
         self.check_after(stand, result)
         self.run_again(stand)
         self.check_filesystem(stand)
-        return True
 
     def test_right_after_success_loses_nothing_that_was_reported(self):
         for name in phases.NAMES:
@@ -227,10 +227,10 @@ class PowerCutMixin(PowerCase):
                 stand.volume.cut("none")
                 self.assertIn(result.code, stand.phase.good_codes, result.describe())
                 stand.volume.revive()
-                losses = self.check_after(stand, result)
+                self.check_after(stand, result)
                 if "" not in stand.phase.done:
                     self.holdfast("verify", stand.volume.path)
-                fault_table.note("power cut after success", name, self.filesystem, 1, losses)
+            fault_table.note("power cut after success", name, self.filesystem, 1, stand.lost)
             stand.close()
 
 
