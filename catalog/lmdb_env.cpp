@@ -150,7 +150,10 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
   // The map must be found before another thread makes one like it.
   static std::mutex opening;
   const std::scoped_lock lock(opening);
-  if (const int code = mdb_env_open(env, path.c_str(), flags, kFileMode); code != 0) {
+  begin_map();
+  const int code = mdb_env_open(env, path.c_str(), flags, kFileMode);
+  end_map();
+  if (code != 0) {
     auto error = mdb_failed("mdb_env_open", code);
     if (code == ENOENT) {
       error.error().hint = "the file is there, but /proc is not: mount it";

@@ -31,6 +31,7 @@ struct Range {
 static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 constexpr std::size_t kRanges = 64;
 std::array<Range, kRanges> ranges;
+std::atomic<int> maps_being_made{0};
 
 void default_damage_handler(const char* what) {
   constexpr std::string_view prefix = "holdfast: the catalog is damaged: ";
@@ -170,6 +171,12 @@ int keep_range(const std::optional<Mapping>& mapping, bool lock) noexcept {
 }  // namespace
 
 bool is_in_catalog_map(const void* address) noexcept { return is_in_map(address, false); }
+
+bool is_map_being_made() noexcept { return maps_being_made.load() != 0; }
+
+void begin_map() noexcept { maps_being_made.fetch_add(1); }
+
+void end_map() noexcept { maps_being_made.fetch_sub(1); }
 
 bool is_in_lock_map(const void* address) noexcept { return is_in_map(address, true); }
 

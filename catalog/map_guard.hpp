@@ -16,6 +16,9 @@ namespace holdfast::catalog {
 /// there is the filesystem's answer to a disk that failed, and says nothing of the catalog.
 /// Async-signal-safe, any thread.
 [[nodiscard]] bool is_in_lock_map(const void* address) noexcept;
+/// True while a catalog is being opened: LMDB writes to lock.mdb's map before anybody can ask where
+/// it is. Async-signal-safe, any thread.
+[[nodiscard]] bool is_map_being_made() noexcept;
 
 /// Called when LMDB's own assertions fail, from the thread that hit one; must not return. Set once,
 /// before threads start. The default writes a line to stderr and aborts.
@@ -32,6 +35,9 @@ void set_damage_handler(DamageHandler handler) noexcept;
 /// which
 ///         costs the good message and nothing else
 [[nodiscard]] int remember_map(int data_fd, std::size_t bytes);
+/// For Env, around LMDB's opening.
+void begin_map() noexcept;
+void end_map() noexcept;
 /// The same for the lock file, whose inode is @p inode.
 [[nodiscard]] int remember_lock_map(std::uint64_t inode);
 void forget_map(int slot) noexcept;

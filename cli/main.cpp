@@ -23,6 +23,7 @@ namespace {
 
 using holdfast::catalog::is_in_catalog_map;
 using holdfast::catalog::is_in_lock_map;
+using holdfast::catalog::is_map_being_made;
 using holdfast::core::StopToken;
 
 StopToken stop_token;  // global, since a handler sets it
@@ -67,7 +68,8 @@ extern "C" void on_fault(int signal_number, siginfo_t* info, void* /*context*/) 
   if (info->si_code > 0 && is_in_catalog_map(info->si_addr)) {
     leave_damaged_catalog();
   }
-  if (info->si_code > 0 && is_in_lock_map(info->si_addr)) {
+  const bool opening = signal_number == SIGBUS && is_map_being_made();
+  if (info->si_code > 0 && (opening || is_in_lock_map(info->si_addr))) {
     (void)!write(STDERR_FILENO, kDiskText.data(), kDiskText.size());
     _exit(kFailed);
   }
