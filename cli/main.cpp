@@ -98,6 +98,8 @@ void install_handlers() {
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   (void)sigaction(SIGPIPE, &ignore, nullptr);
+  // A file that may not grow further answers EFBIG then: an error like any other.
+  (void)sigaction(SIGXFSZ, &ignore, nullptr);
   struct sigaction fault = {};
   fault.sa_sigaction = on_fault;
   fault.sa_flags = SA_SIGINFO;

@@ -2,6 +2,7 @@
 // `discarding`, durably, before the first unlink, so that a store that is half gone is never taken
 // for a good one.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -61,6 +62,7 @@ class DiscardVolume {
   [[nodiscard]] Status check_aside();
   [[nodiscard]] Status remove();
   [[nodiscard]] Status remove_files();
+  [[nodiscard]] bool remove_remains();
   void refuse(std::string_view code, std::string text) {
     session_->report().reasons.push_back({.code = std::string(code), .text = std::move(text)});
   }
@@ -229,8 +231,39 @@ Status DiscardVolume::remove() {
   return {};
 }
 
+/// A run that was killed behind its last unlink of the state: the directory, or its lock, is left.
+/// False: there is more in it, or nothing to remove.
+bool DiscardVolume::remove_remains() {
+  const auto root = open_dir_path(place_.root);
+  const std::size_t slash = place_.store.rfind('/');
+  const std::string name = place_.store.substr(slash + 1);
+  const auto parent = open_dir_path(slash == 0 ? "/" : place_.store.substr(0, slash));
+  if (!root || !parent) return false;
+  const auto dir = open_dir_at(*parent, name.c_str());
+  const auto stat =
+      dir ? stat_fd(dir->get()) : catalog::SysResult<Stat>(catalog::sys_error(ENOENT));
+  if (!stat || stat->uid != geteuid() || stat->mode != 0700) return false;
+  DirReader listing;
+  Dirent dirent;
+  const auto more = listing.fill(dir->get());
+  if (!more) return false;
+  while (listing.next(dirent)) {
+    if (dirent.view() != layout::kLock) return false;
+  }
+  (void)unlink_at(*dir, layout::kLock);
+  if (!rmdir_at(*parent, name.c_str())) return false;
+  (void)unlink_at(*root, layout::kMarker);
+  (void)fsync_fd(parent->get());
+  gone_ = true;
+  return true;
+}
+
 Status DiscardVolume::work() {
   auto store = Store::open(place_, Store::Access::kWrite, "discard", session_->context());
+  if (!store && store.error().fault == catalog::Fault::kNoStore && remove_remains()) {
+    session_->report().durable = true;
+    return {};
+  }
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
   store_->free_ballast_if_full();
