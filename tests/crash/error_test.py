@@ -73,17 +73,20 @@ class FailingCalls(cases.VolumeCase):
             lasting = self.dice.random() < 0.3
             where = f"{sweep.errno_name(error)}{' from' if lasting else ' at'} {point!r}"
             watch = ("syncfs",) if point.call in _SYNCS else ()
-            outcome = swept.strike(point.call, f"{point.number}+" if lasting else point.number,
-                                   f"error={sweep.errno_name(error)}", watch)
-            try:
+
+            def strike():
+                return swept.strike(point.call, f"{point.number}+" if lasting else point.number,
+                                    f"error={sweep.errno_name(error)}", watch)
+
+            def judge(outcome, third=index % 8 == 0):
                 lost = swept.losses(outcome)
                 wrong = [] if "(INJECTED)" in outcome.log else ["the call was not made"]
                 wrong += self.judged(swept, point, error, lasting, outcome)
                 if point.call in _SYNCS:
                     swept.mount_anew_if_refused(outcome)
-                tally.strike(lost, wrong + swept.healed(outcome, third=index % 8 == 0), where)
-            finally:
-                swept.drop(outcome)
+                return lost, wrong + swept.healed(outcome, third)
+
+            swept.one(tally, where, strike, judge)
         tally.close()
 
     def sweep_filesystem(self, filesystem: str):

@@ -42,15 +42,12 @@ class KilledAtACall(cases.VolumeCase):
         swept = sweep.Sweep(self, filesystem, phase)
         tally = sweep.Tally(self, "SIGKILL at a call", phase.name, filesystem, self.seed)
         for index, point in enumerate(self.points(swept, filesystem)):
-            outcome = swept.strike(point.call, point.number, "signal=KILL")
-            try:
+            def judge(outcome, third=index % 8 == 0):
                 if outcome.result.code != 137:
-                    tally.strike([], [f"not killed: exit {outcome.result.code}"], point)
-                    continue
-                lost = swept.losses(outcome)
-                tally.strike(lost, swept.healed(outcome, third=index % 8 == 0), point)
-            finally:
-                swept.drop(outcome)
+                    return [], [f"not killed: exit {outcome.result.code}"]
+                return swept.losses(outcome), swept.healed(outcome, third)
+
+            swept.one(tally, point, lambda: swept.strike(point.call, point.number, "signal=KILL"), judge)
         tally.close()
 
     def sweep_filesystem(self, filesystem: str):

@@ -170,8 +170,20 @@ class Sweep:
                 text = stream.read()
         return Outcome(volume, result, text)
 
-    def drop(self, outcome: Outcome) -> None:
-        self.golden.drop(outcome.volume)
+    def one(self, tally, where, strike, judge) -> None:
+        """A run from beginning to end. `strike`() gives its Outcome, `judge`(outcome) what was lost and what is
+        wrong, or None where nothing was struck."""
+        outcome = None
+        try:
+            outcome = strike()
+            found = judge(outcome)
+        except AssertionError as error:  # a hang, a sanitizer, JSON that is none
+            found = [], [str(error)]
+        finally:
+            if outcome is not None:
+                self.golden.drop(outcome.volume)
+        if found is not None:
+            tally.strike(*found, where)
 
     @property
     def name(self) -> str:
@@ -189,7 +201,8 @@ class Sweep:
         result = outcome.result
         problems = self._problems(result) - self.problems
         told = {path for kind, path in problems if path and kind not in ("warning", "skipped")}
-        state = result.summary.get("state") or ""
+        # A run that could not write to standard output has no summary.
+        state = result.summary.get("state") or "" if result.objects else self.phase.done[0]
         # With something left a restore or a wipe is not done, and its marker stands where it stood.
         if state not in self.phase.done and (result.code == 0 or not told):
             wrong.append(f"exit {result.code} in state {state or 'none'}")
@@ -222,7 +235,9 @@ class Sweep:
         arguments = (*self.phase.arguments(outcome.root), "--jobs", "1")
         again = self.case.holdfast(*arguments, expect=None, timeout=_SECONDS)
         wrong = []
-        gone = "" in self.phase.done and not os.path.exists(os.path.join(outcome.root, cases.STORE))
+        gone = "" in self.phase.done
+        if gone and os.path.lexists(os.path.join(outcome.root, cases.STORE)):
+            return [f"run again: exit {again.code}, and there is a store\n{again.describe()}"]
         good = set(self.phase.good_codes) | (self.codes_when_done if gone or self._is_done(again) else set())
         if again.code not in good:
             return [f"run again: exit {again.code}\n{again.describe()}"]
