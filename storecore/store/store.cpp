@@ -122,6 +122,22 @@ Status write_new(DirFd dir, const char* name, std::string_view text) {
   return {};
 }
 
+/// A path of the command line that leads nowhere is the caller's mistake, unless the system failed.
+std::unexpected<catalog::Error> unresolved(const std::string& path,
+                                           const boost::system::error_code& error,
+                                           std::string_view hint) {
+  switch (error.value()) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+      return catalog::fail(Fault::kUsage, path, error.message(), hint);
+    default:
+      return failed("realpath", path, std::error_code(error.value(), std::generic_category()));
+  }
+}
+
 }  // namespace
 
 std::string utc_now() {
@@ -144,13 +160,11 @@ Result<StorePlace> resolve_place(const std::string& root, const std::optional<st
   boost::system::error_code error;
   StorePlace place;
   place.root = fs::canonical(root, error).string();
-  const bool is_directory = !error && fs::is_directory(place.root, error);
-  // A disk that does not answer is no wrong argument.
-  if (error.value() == EIO || error.value() == ESTALE || error.value() == ENOTCONN)
-    return failed("realpath", root, {error.value(), std::generic_category()});
-  if (error)
-    return catalog::fail(Fault::kUsage, root, error.message(), "ROOT is an existing directory");
-  if (!is_directory) return catalog::fail(Fault::kUsage, root, "not a directory");
+  if (error) return unresolved(root, error, "ROOT is an existing directory");
+  if (!fs::is_directory(place.root, error)) {
+    if (error) return unresolved(root, error, {});
+    return catalog::fail(Fault::kUsage, root, "not a directory");
+  }
   if (!store) {
     place.store =
         place.root == "/" ? std::string("/") + layout::kStore : place.root + "/" + layout::kStore;
@@ -160,7 +174,7 @@ Result<StorePlace> resolve_place(const std::string& root, const std::optional<st
   const fs::path wanted = fs::absolute(*store).lexically_normal();
   const fs::path trimmed = wanted.filename_is_dot() ? wanted.parent_path() : wanted;
   const std::string parent = fs::canonical(trimmed.parent_path(), error).string();
-  if (error) return catalog::fail(Fault::kUsage, *store, error.message());
+  if (error) return unresolved(*store, error, {});
   place.store = (fs::path(parent) / trimmed.filename()).string();
   place.beside = true;
   return place;

@@ -12,7 +12,7 @@ import run  # noqa: E402
 import sweep  # noqa: E402
 
 # Points of a phase in the sample; of calls that only look, and on the filesystems that are sampled, in the full run.
-_FAST = 9
+_FAST = 7
 _LOOKING = 0.08
 _OTHER_FILESYSTEMS = 0.15
 
@@ -32,8 +32,7 @@ class KilledAtACall(cases.VolumeCase):
         modifying = [point for point in swept.points if point.modifies]
         looking = [point for point in swept.points if not point.modifies]
         if not fault_table.everything():
-            count = _FAST if filesystem == "ext4" else 1
-            return sweep.chosen(modifying, count, self.dice) + sweep.chosen(looking, 1, self.dice)
+            return sweep.chosen(modifying, _FAST - 1, self.dice) + sweep.chosen(looking, 1, self.dice)
         if filesystem == "ext4":
             return modifying + sweep.chosen(looking, int(len(looking) * _LOOKING), self.dice)
         return sweep.chosen(modifying, int(len(modifying) * _OTHER_FILESYSTEMS), self.dice)
@@ -51,7 +50,7 @@ class KilledAtACall(cases.VolumeCase):
         tally.close()
 
     def sweep_filesystem(self, filesystem: str):
-        for phase in sweep.phases_to_run():
+        for phase in sweep.phases_for(filesystem, self.dice):
             with self.subTest(phase=phase.name):
                 self.sweep_phase(phase, filesystem)
 
