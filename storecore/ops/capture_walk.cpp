@@ -72,13 +72,6 @@ bool same_directory(const catalog::DirectoryRecord& a, const catalog::DirectoryR
          a.xattrs == b.xattrs;
 }
 
-/// What a filesystem says that cannot keep an attribute. Root gets no other answer from a directory
-/// of the store, unless the store fails.
-bool is_refusal(std::error_code error) {
-  const int number = error.value();
-  return number == EPERM || number == ENOTSUP || number == EINVAL || number == ENOTTY;
-}
-
 void put_directory(const CaptureDir& dir, Batch& batch) {
   const DirId parent = dir.parent ? dir.parent->id : catalog::kNoDir;
   const catalog::Directory row{
@@ -680,7 +673,7 @@ void CaptureWalk::close(CaptureDir& dir) {
     return errors_->set(catalog::failed("openat", dir.mirror->path(), mirror.error()).error());
   if (const auto applied = apply_directory_record((*mirror)->get(), dir.record, privileged_, false);
       !applied) {
-    if (is_store_error(applied.error()) || (privileged_ && !is_refusal(applied.error())))
+    if (is_failure_of_store(applied.error(), privileged_))
       return errors_->set(catalog::failed("fchown", dir.mirror->path(), applied.error()).error());
     problem(ProblemKind::kWarning, dir.mirror->path(), "fsetxattr", applied.error(),
             "the mirror directory does not carry all metadata; the catalog has it");

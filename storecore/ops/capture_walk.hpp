@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -173,6 +174,9 @@ class CaptureWalk {
 [[nodiscard]] catalog::SysStatus apply_directory_record(int fd,
                                                         const catalog::DirectoryRecord& record,
                                                         bool privileged, bool flags_too);
+/// Of an error of apply_directory_record: the store fails. Otherwise its filesystem, or an ordinary
+/// user, cannot give a directory an attribute: nobody else has an answer left for root there.
+[[nodiscard]] bool is_failure_of_store(std::error_code error, bool privileged) noexcept;
 /// A fresh record from what statx says, hash pending.
 [[nodiscard]] catalog::InodeRecord make_record(const Stat& stat);
 

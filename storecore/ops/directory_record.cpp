@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <cstdint>
 #include <expected>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/records.hpp"
+#include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
@@ -90,6 +92,13 @@ InodeRecord make_record(const Stat& stat) {
   if ((attributes & STATX_ATTR_APPEND) != 0) record.flags |= FS_APPEND_FL;
   if ((attributes & STATX_ATTR_NODUMP) != 0) record.flags |= FS_NODUMP_FL;
   return record;
+}
+
+bool is_failure_of_store(std::error_code error, bool privileged) noexcept {
+  if (is_store_error(error)) return true;
+  const int number = error.value();
+  const bool refusal = number == EPERM || number == ENOTSUP || number == EINVAL || number == ENOTTY;
+  return privileged && !refusal;
 }
 
 }  // namespace holdfast::core

@@ -25,7 +25,6 @@
 #include "storecore/hash/hash_pass.hpp"
 #include "storecore/link/attic.hpp"
 #include "storecore/link/flag_journal.hpp"
-#include "storecore/link/holder.hpp"
 #include "storecore/ops/adopt.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_feed.hpp"
@@ -100,7 +99,7 @@ Status mend_touched(Store& store, catalog::Env& env, const VanishOutcome& outcom
     if (!dir) return catalog::failed("openat", node->path(), dir.error());
     const auto applied =
         apply_directory_record((*dir)->get(), (*row)->record, geteuid() == 0, false);
-    if (!applied && is_store_error(applied.error()))
+    if (!applied && is_failure_of_store(applied.error(), geteuid() == 0))
       return catalog::failed("fchown", node->path(), applied.error());
   }
   return {};

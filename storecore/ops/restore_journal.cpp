@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -117,7 +118,9 @@ Status add_restore_notes(const Store& store, const RestoreNotes& notes) {
 Status forget_restores(const Store& store) {
   const auto dir = store.subdir(layout::kJournal);
   if (!dir) return std::unexpected(dir.error());
-  if (!stat_at(*dir, layout::kJournalRestore)) return {};
+  const auto stat = stat_at(*dir, layout::kJournalRestore);
+  if (!stat && stat.error().value() == ENOENT) return {};
+  if (!stat) return catalog::failed("statx", layout::kJournalRestore, stat.error());
   auto journal = Journal::open(*dir, layout::kJournalRestore);
   if (!journal) return std::unexpected(journal.error());
   return journal->clear();

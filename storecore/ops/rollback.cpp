@@ -16,7 +16,6 @@
 #include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "storecore/link/flag_journal.hpp"
-#include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/move_aside.hpp"
 #include "storecore/ops/operations.hpp"
@@ -161,7 +160,7 @@ Status RollbackVolume::mend_directories() {
     if (!dir) return failed("openat", split->path, dir.error());
     const auto mended = apply_directory_record(dir->get(), split->record, geteuid() == 0, true);
     // Afterwards nobody has the plan any more: what another run can do is left to it.
-    if (!mended && is_store_error(mended.error()))
+    if (!mended && is_failure_of_store(mended.error(), geteuid() == 0))
       return failed("fsetxattr", split->path, mended.error());
     if (!mended)
       session_->problem({.kind = catalog::ProblemKind::kLeft,
