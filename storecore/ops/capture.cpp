@@ -274,6 +274,7 @@ Status CaptureVolume::dry_run() {
     const auto seen = survey(*root, store ? store->dir() : DirFd(), *selection, progress,
                              session_->context(), place_.root);
     if (!seen) return std::unexpected(seen.error());
+    for (const catalog::Problem& problem : seen->unseen) session_->problem(problem);
     Counts& counts = session_->report().counts;
     counts.set(Count::kFiles, seen->files);
     counts.set(Count::kDirectories, seen->directories);
@@ -480,8 +481,12 @@ RunReport seal(const Targets& targets, const RunContext& context) {
       store = std::move(*opened);
       const StoreState state = store->record().state;
       if (state == StoreState::kSealed) {
-        session.report().nothing_to_do = true;
         session.report().durable = true;
+        session.report().nothing_to_do = store->record().missed == 0;
+        if (store->record().missed != 0) {
+          session.report().exit_code = static_cast<int>(Fault::kIncomplete);
+          session.report().next = "holdfast capture " + place.root + " tries again what was missed";
+        }
         return {};
       }
       if (state != StoreState::kLinked)

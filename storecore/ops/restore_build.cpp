@@ -359,7 +359,7 @@ void RestoreBuilder::finish(RestoreDir& dir) {
   if (run_->errors.failed() || !dir.dest) return;
   if (dir.place == Place::kExisting && keeps_own_record(dir)) return;
   const auto fd = dir.dest->open();
-  if (!fd) return run_->leave(dir.captured_path(), "openat", fd.error(), {}, 0);
+  if (!fd) return run_->leave(dir.captured_path(), "openat", fd.error(), {}, 1);
   const bool staged = !dir.staging.empty();
   // An immutable directory cannot be renamed: its flags come last.
   apply(dir, **fd, !staged);
@@ -386,8 +386,11 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
     return run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "fsetxattr",
                          applied.error(),
                          "the destination cannot carry all metadata of the directory");
+  // What another run may achieve keeps the restore from being complete; what is never allowed is
+  // listed.
+  const std::uint64_t left = is_failure_of_store(applied.error(), run_->privileged) ? 1 : 0;
   run_->leave(dir.captured_path(), "fsetxattr", applied.error(),
-              "its metadata could not be given back", 0);
+              "its metadata could not be given back", left);
 }
 
 void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
@@ -404,7 +407,11 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
         entries_of(dir));
   }
   if (dir.record.flags != 0) {
-    if (const auto set = write_flags(fd.get(), dir.record.flags); !set)
+    const auto set = write_flags(fd.get(), dir.record.flags);
+    if (!set && is_failure_of_store(set.error(), run_->privileged))
+      return run_->leave(dir.captured_path(), "ioctl(FS_IOC_SETFLAGS)", set.error(),
+                         "the directory's flags could not be set", 1);
+    if (!set)
       run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_SETFLAGS)",
                     set.error(), "the directory's flags could not be set");
   }

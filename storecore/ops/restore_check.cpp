@@ -128,8 +128,13 @@ void RestoreChecker::clear_directory(RestoreDir& dir) {
   if (!above) return;
   const auto parent = above->open();
   dir.mirror->close();
-  if (parent)
-    (void)rmdir_at(**parent, dir.mirror->name().c_str());  // not empty: something in it was left
+  if (!parent) return;
+  const auto gone = rmdir_at(**parent, dir.mirror->name().c_str());
+  const int error = gone ? 0 : gone.error().value();
+  // Not empty: something in it was left.
+  if (error != 0 && error != ENOTEMPTY && error != EEXIST && error != ENOENT)
+    run_->problem(ProblemKind::kWarning, dir.captured_path(), "unlinkat", gone.error(),
+                  "restored, but its empty directory could not be taken out of the store");
 }
 
 }  // namespace holdfast::core

@@ -105,7 +105,7 @@ bool RestorePlacer::find_held(Item& item) {
   }
   item.mirror = std::move(*mirror);
   const auto held = stat_at(*item.mirror, item.entry.name);
-  if (!held && !is_gone(held.error()))
+  if (!held && held.error().value() != ENOENT)
     run_->errors.set(
         failed("statx", item.dir.captured_path_of(item.entry.name), held.error()).error());
   if (!held || !is_recorded(*held, item.entry.inode)) return false;

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "catalog/error.hpp"
-#include "catalog/problem.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/survey.hpp"
 #include "storecore/os/at_calls.hpp"
@@ -40,14 +39,6 @@ constexpr std::uint64_t kMostCommitBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kDirectoryBytes = 1024;
 /// What one inode in use can ask for at worst, taken for a directory with a long path of its own.
 constexpr std::uint64_t kWorstInodeBytes = 8192;
-
-class Silent final : public Observer {
-  void phase_begun(std::string_view, std::string_view, const Progress&) override {}
-  void phase_ended(std::string_view, std::string_view, double, std::uint64_t,
-                   std::uint64_t) override {}
-  void problem(std::string_view, const catalog::Problem&) override {}
-  void note(std::string_view, std::string_view) override {}
-};
 
 }  // namespace
 
@@ -101,11 +92,8 @@ Status check_room_for_store(Session& session, const std::string& root, const Sel
   if (!space) return catalog::failed("statvfs", root, space.error());
   if (has_room_at_worst(*space)) return {};
   return session.phase("survey", [&](Progress& progress) -> Status {
-    // Gaps are the walk's to report: here they would be listed twice.
-    RunContext quiet = session.context();
-    Silent silent;
-    quiet.observer = &silent;
-    const auto seen = survey(*dir, DirFd(), selection, progress, quiet, root);
+    // What it could not look at is the walk's to report.
+    const auto seen = survey(*dir, DirFd(), selection, progress, session.context(), root);
     if (!seen) return std::unexpected(seen.error());
     return check_room_for_store(session, root, *space, *seen);
   });

@@ -68,11 +68,11 @@ class SurveyWalk {
 
  private:
   void visit(const Level& level);
+  void unseen(std::string path, std::string_view operation, std::error_code cause);
   void entry(const Level& level, const Fd& dir, const Dirent& dirent);
   void directory(const Level& level, std::string name);
   void file(const Level& level, const Stat& stat, const std::string& name);
   void count_name(const Level& level, const std::string& name);
-  void missed(std::string path, std::string_view operation, std::error_code cause);
   void keep_largest();
 
   Stat root_;
@@ -128,14 +128,6 @@ void SurveyWalk::count_name(const Level& level, const std::string& name) {
   result_.path_bytes += level.path_bytes + 1 + name.size();
 }
 
-void SurveyWalk::missed(std::string path, std::string_view operation, std::error_code cause) {
-  context_->observer->problem(root_name_, {.kind = catalog::ProblemKind::kMissed,
-                                           .path = std::move(path),
-                                           .operation = std::string(operation),
-                                           .error_number = cause.value(),
-                                           .reason = {}});
-}
-
 void SurveyWalk::directory(const Level& level, std::string name) {
   Level below{.node = nullptr,
               .selection = level.selection,
@@ -166,11 +158,20 @@ void SurveyWalk::entry(const Level& level, const Fd& dir, const Dirent& dirent) 
   if (dirent.type == DT_DIR) return directory(level, std::move(name));
   const auto stat = stat_at(dir, name);
   if (!stat) {
-    if (stat.error().value() != ENOENT) missed(level.node->path_of(name), "statx", stat.error());
+    if (stat.error().value() != ENOENT) unseen(level.node->path_of(name), "statx", stat.error());
     return;
   }
   if (stat->is_directory()) return directory(level, std::move(name));
   file(level, *stat, name);
+}
+
+void SurveyWalk::unseen(std::string path, std::string_view operation, std::error_code cause) {
+  const std::lock_guard lock(mutex_);
+  result_.unseen.push_back({.kind = catalog::ProblemKind::kMissed,
+                            .path = std::move(path),
+                            .operation = std::string(operation),
+                            .error_number = cause.value(),
+                            .reason = {}});
 }
 
 void SurveyWalk::visit(const Level& level) {
@@ -179,7 +180,7 @@ void SurveyWalk::visit(const Level& level) {
   const auto stat =
       dir ? stat_fd((*dir)->get()) : catalog::SysResult<Stat>(std::unexpected(dir.error()));
   if (!stat) {
-    if (stat.error().value() != ENOENT) missed(level.node->path(), "openat", stat.error());
+    if (stat.error().value() != ENOENT) unseen(level.node->path(), "openat", stat.error());
     return;
   }
   if (store_ && stat->same_inode(*store_)) {
@@ -195,7 +196,7 @@ void SurveyWalk::visit(const Level& level) {
   while (true) {
     const auto more = listing.fill((*dir)->get());
     if (!more) {
-      missed(level.node->path(), "getdents64", more.error());
+      unseen(level.node->path(), "getdents64", more.error());
       break;
     }
     if (!*more) break;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "catalog/error.hpp"
+#include "catalog/problem.hpp"
 #include "storecore/ops/report.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/select/selection.hpp"
@@ -25,9 +26,10 @@ struct SurveyResult {
   std::uint64_t unselected_blocks = 0;        ///< bytes allocated to what is not selected
   std::vector<SizedPath> largest_unselected;  ///< at most ten trees, the largest first
   std::vector<std::string> borders;           ///< mount points and subvolumes, relative to ROOT
+  std::vector<catalog::Problem> unseen;       ///< what could not be looked at, as missed
 };
 
-/// Walks ROOT in parallel and changes nothing. Unreadable directories go to the observer as missed.
+/// Walks ROOT in parallel and changes nothing.
 /// @param store_dir the store to leave out; may be invalid (-1) when there is none
 [[nodiscard]] catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir,
                                                    const Selection& selection, Progress& progress,

@@ -14,6 +14,7 @@
 #include "catalog/error.hpp"
 #include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
+#include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/schema.hpp"
 #include "storecore/ops/gaps.hpp"
@@ -122,6 +123,12 @@ Status look_at_root(Session& session, const Store& store, const WipeOptions& opt
     const auto seen = survey(store.root(), store.dir(), *selection, progress, session.context(),
                              store.place().root);
     if (!seen) return std::unexpected(seen.error());
+    // Not missed: whether what is wanted in it is held shows when it is moved aside and read again.
+    for (catalog::Problem problem : seen->unseen) {
+      problem.kind = catalog::ProblemKind::kWarning;
+      problem.reason = "not looked into before the wipe";
+      session.problem(problem);
+    }
     checks.borders.insert(checks.borders.end(), seen->borders.begin(), seen->borders.end());
     report.would_free_bytes = seen->unselected_blocks;
     report.not_selected = seen->largest_unselected;
