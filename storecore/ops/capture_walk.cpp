@@ -433,10 +433,29 @@ void CaptureWalk::forget_if_dropped(CaptureDir& dir, const Entry& before, Batch&
   erase_entry(*reader(), dir.id, before, batch, *errors_);
 }
 
+namespace {
+
+/// A catalogued directory that somebody took out of the mirror, made again with those above it.
+bool make_mirror_again(CaptureDir& dir) {
+  if (!dir.parent) return false;
+  auto parent = dir.mirror->parent()->open();
+  if (!parent && parent.error().value() == ENOENT && make_mirror_again(*dir.parent))
+    parent = dir.mirror->parent()->open();
+  if (!parent) return false;
+  const auto made = mkdir_at(**parent, dir.mirror->name().c_str(), 0700);
+  if (!made && made.error().value() != EEXIST) return false;
+  dir.touched.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+}  // namespace
+
 void CaptureWalk::hold(CaptureDir& dir, const Fd& source, const std::string& name,
                        const Stat* before, Batch& batch) {
   if (!ensure(dir) || !feed_->begin_changes()) return;
-  const auto mirror = dir.mirror->open();
+  auto mirror = dir.mirror->open();
+  if (!mirror && mirror.error().value() == ENOENT && make_mirror_again(dir))
+    mirror = dir.mirror->open();
   if (!mirror)
     return errors_->set(catalog::failed("openat", dir.mirror->path(), mirror.error()).error());
   dir.touched.store(true, std::memory_order_relaxed);

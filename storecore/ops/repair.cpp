@@ -320,8 +320,10 @@ Status RepairVolume::rebuild() {
 /// the two is finished here.
 Status RepairVolume::close_again() {
   if (store_->record().state != StoreState::kWiped) return open_up();
-  if (!mended_ && !store_->record().protected_dirs) return {};
-  return protect_store(*session_, *store_);
+  const bool before = store_->record().protected_dirs;
+  if (auto closed = protect_store(*session_, *store_); !closed) return closed;
+  mended_ = mended_ || (!before && store_->record().protected_dirs);
+  return {};
 }
 
 Status RepairVolume::work() {
@@ -344,6 +346,12 @@ Status RepairVolume::work() {
     if (auto rebuilt = rebuild(); !rebuilt) return rebuilt;
   } else if (manifests_bad_) {
     if (auto mended = mend_manifests(); !mended) return mended;
+  }
+  if (has_leftovers(*store_)) {
+    // A run that was killed when all but this was done.
+    if (auto open = open_up(); !open) return open;
+    remove_leftovers(*store_);
+    mended_ = true;
   }
   if (auto closed = close_again(); !closed) return closed;
   if (mended_) {

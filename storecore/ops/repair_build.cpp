@@ -101,6 +101,19 @@ bool ends_sealed(const StoreRecord& record, bool lost_state) {
   }
 }
 
+std::vector<std::string> leftovers(DirFd catalog_dir) {
+  std::vector<std::string> names;
+  const auto dir = open_dir_at(catalog_dir, ".");
+  if (!dir) return names;
+  DirReader listing;
+  for (auto more = listing.fill(dir->get()); more && *more; more = listing.fill(dir->get())) {
+    for (Dirent found; listing.next(found);) {
+      if (found.view().starts_with(kRebuildPrefix)) names.emplace_back(found.view());
+    }
+  }
+  return names;
+}
+
 class Rebuild {
  public:
   Rebuild(Session& session, Store& store, const RebuildOptions& options)
@@ -390,23 +403,7 @@ void Rebuild::clean_up(const std::string& evidence) {
       (void)rename_no_replace(place_, name, catalog_dir_,
                               fmt::format("{}.{}", evidence, name).c_str());
   }
-  std::vector<std::string> places;
-  DirReader listing;
-  if (const auto dir = open_dir_at(catalog_dir_, ".")) {
-    for (auto more = listing.fill(dir->get()); more && *more; more = listing.fill(dir->get())) {
-      for (Dirent found; listing.next(found);) {
-        if (found.view().starts_with(kRebuildPrefix)) places.emplace_back(found.view());
-      }
-    }
-  }
-  for (const std::string& name : places) {
-    if (const auto place = open_dir_at(catalog_dir_, name.c_str())) {
-      for (const char* file :
-           {layout::kManifest, layout::kManifestHashes, layout::kCatalogData, kLmdbLock})
-        (void)unlink_at(*place, file);
-    }
-    (void)rmdir_at(catalog_dir_, name.c_str());
-  }
+  remove_leftovers(*store_);
 }
 
 Result<RebuildOutcome> Rebuild::run() {
@@ -517,6 +514,24 @@ Status rewrite_manifests(Session& session, const Store& store) {
     if (!status) return status;
     return manifests->finish();
   });
+}
+
+bool has_leftovers(const Store& store) {
+  const auto dir = store.subdir(layout::kCatalog);
+  return dir && !leftovers(*dir).empty();
+}
+
+void remove_leftovers(const Store& store) {
+  const auto dir = store.subdir(layout::kCatalog);
+  if (!dir) return;
+  for (const std::string& name : leftovers(*dir)) {
+    if (const auto place = open_dir_at(*dir, name.c_str())) {
+      for (const char* file :
+           {layout::kManifest, layout::kManifestHashes, layout::kCatalogData, kLmdbLock})
+        (void)unlink_at(*place, file);
+    }
+    (void)rmdir_at(*dir, name.c_str());
+  }
 }
 
 bool is_rebuilt(const Store& store) {

@@ -18,6 +18,10 @@ namespace holdfast::core {
 /// An unsealed catalog is byte by byte the one that the last repair made.
 [[nodiscard]] bool is_rebuilt(const Store& store);
 
+/// What a killed repair leaves in catalog/.
+[[nodiscard]] bool has_leftovers(const Store& store);
+void remove_leftovers(const Store& store);
+
 struct RebuildOptions {
   bool from_catalog = false;  ///< the old catalog is sound: it is copied, and strays are added
   bool lost_state = false;
