@@ -30,8 +30,8 @@ StopToken stop_token;  // global, since a handler sets it
 
 constexpr std::string_view kDamagedText =
     "holdfast: catalog is damaged (a read fault inside its map)\n"
-    "hint: the captured files are plain files below tree/ in the store; its README says how to "
-    "take them out\n";
+    "hint: the captured files are safe, plain files below tree/ in the store; holdfast repair ROOT "
+    "makes a new catalog of them\n";
 constexpr std::string_view kDiskText =
     "holdfast: catalog/lock.mdb: Input/output error (a fault inside its map)\n"
     "hint: the disk or the filesystem failed: mount the volume again, then run the command again\n";

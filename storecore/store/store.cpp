@@ -65,7 +65,8 @@ constexpr const char* kReadmeText =
     "\n"
     "If directories here refuse changes, holdfast made them immutable: chattr -R -i on the folder "
     "undoes it.\n"
-    "With the program: holdfast status ROOT, holdfast restore ROOT, holdfast discard ROOT --yes.\n";
+    "With the program: holdfast status ROOT, holdfast restore ROOT, holdfast discard ROOT --yes;\n"
+    "when something here is damaged: holdfast repair ROOT.\n";
 
 constexpr std::array<const char*, 9> kDirs{layout::kTree,      layout::kCatalog, layout::kSelection,
                                            layout::kJournal,   layout::kAside,   layout::kDropped,

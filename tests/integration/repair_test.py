@@ -14,6 +14,7 @@ import fault_table  # noqa: E402
 import foreign  # noqa: E402
 import linux_calls  # noqa: E402
 import oracle  # noqa: E402
+import phases  # noqa: E402
 import run  # noqa: E402
 import treegen  # noqa: E402
 
@@ -763,6 +764,51 @@ class InterruptedRepairMixin(_Repairing):
                 self.holdfast("verify", root)
         self.restore(root)
         self.assert_selected_same(before, root)
+
+
+class KilledCommandsAndDamage(_Repairing):
+    """Whatever a killed command left, and then the catalog goes as well: repaired, the command finishes its work."""
+
+    def test_after_a_kill_at_each_failpoint(self):
+        points = (("capture", "unsealed"), ("capture", "linked-before-barrier"), ("capture", "hashed"),
+                  ("capture", "seal-before-barrier"), ("capture", "seal-before-state"),
+                  ("wipe", "wipe-planned"), ("wipe", "moved-aside"), ("wipe", "unsealed"), ("wipe", "hashed"),
+                  ("wipe", "seal-before-state"), ("wipe", "wiped-before-protect"), ("wipe", "protecting"))
+        for number, (command, point) in enumerate(points):
+            with self.subTest(command=command, failpoint=point):
+                root, _ = self.prepare("sealed", f"v{number}")
+                with treegen.Dir(os.path.join(root, "home/al")) as home:
+                    home.file("new-after-capture", b"written later\n" * 99)
+                    os.unlink("letter.txt", dir_fd=home.fd)
+                    home.file("letter.txt", b"replaced\n")
+                before = self.record(root)
+                arguments = (command, root) + (("--yes",) if command == "wipe" else ())
+                self.holdfast(*arguments, env={"HOLDFAST_FAILPOINT": point}, expect=137)
+                self.break_catalog(root)
+                self.repair(root)
+                self.assert_nothing_to_do(root)
+                self.holdfast(*arguments)
+                self.holdfast("verify", root)
+                if command == "capture":
+                    self.wipe(root)
+                self.restore(root)
+                self.assert_selected_same(before, root)
+                self.mounted.close()
+        self.say("kill, then damaged catalog", len(points))
+
+
+class BeforeEachPhase(_Repairing):
+    """The volumes that fault sweeps start from."""
+
+    def test_the_repair_phases_end_well(self):
+        for name in ("repair-sealed", "repair-wiped"):
+            phase = phases.BY_NAME[name]
+            golden = phases.Golden(self, "ext4", phase)
+            volume = golden.copy()
+            self.holdfast(*phase.arguments(volume.path), expect=phase.good_codes)
+            self.assertIn(self.state(volume.path), phase.done)
+            self.assertEqual(phases.losses(phase, golden.before, phases.whole(volume.path)), [])
+            golden.drop(volume)
 
 
 class OtherCases(_Repairing):
