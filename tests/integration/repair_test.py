@@ -766,6 +766,55 @@ class InterruptedRepairMixin(_Repairing):
         self.assert_selected_same(before, root)
 
 
+@cases.on("ext4", "btrfs")
+class EverythingSurvivesRepairMixin(_Repairing):
+    """Names of any bytes, depths beyond PATH_MAX, link groups, nodes, ACLs, capabilities, flags, project ids."""
+
+    def build(self, name: str):
+        root = self.system(name, users=False)
+        os.mkdir(os.path.join(root, "home"))
+        treegen.build_everything(os.path.join(root, "home/everything"))
+        before = self.record(root)
+        self.holdfast("capture", root, "--include", "home")
+        return root, before
+
+    def listing(self, root) -> list:
+        return sorted(json.dumps(entry, sort_keys=True) for entry in self.holdfast("ls", root, "--long").listed)
+
+    def finish(self, root, before, ignore=("nlink",)) -> None:
+        self.wipe(root)
+        treegen.build_image(root, collide=False)
+        self.restore(root)
+        self.assert_selected_same(before, root, ignore, prefixes=("home",))
+
+    def test_with_the_manifest_the_catalog_is_the_same(self):
+        root, before = self.build("with")
+        known = self.listing(root)
+        self.break_catalog(root)
+        self.repair(root)
+        self.assertEqual(self.listing(root), known)
+        self.holdfast("verify", root)
+        self.finish(root, before)
+
+    def test_from_the_mirror_alone(self):
+        """Flags and project ids of directories are written down and nowhere else: those are lost, and no more."""
+        root, before = self.build("without")
+        known = {entry.get("path_b64") or entry["path"]: entry for entry in self.holdfast("ls", root).listed}
+        self.break_catalog(root)
+        for name in ("manifest.jsonl", "manifest.xxh128"):
+            os.unlink(self.store_path(root, name))
+        self.repair(root, expect=3)
+        found = {entry.get("path_b64") or entry["path"]: entry for entry in self.holdfast("ls", root).listed}
+        self.assertEqual(set(found), set(known))
+        for path, entry in known.items():
+            for field in ("type", "mode", "uid", "gid", "size", "mtime", "links", "hash", "link_target"):
+                if entry["type"] == "directory" and field == "size":
+                    continue
+                self.assertEqual(found[path].get(field), entry.get(field), (path, field))
+        self.assert_nothing_to_do(root)
+        self.finish(root, before, ("nlink", "flags", "project", "projid", "project_id"))
+
+
 class KilledCommandsAndDamage(_Repairing):
     """Whatever a killed command left, and then the catalog goes as well: repaired, the command finishes its work."""
 
