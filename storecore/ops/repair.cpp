@@ -231,7 +231,9 @@ Status RepairVolume::mend_journals() {
 Status RepairVolume::look_at_sound_catalog() {
   auto env = open_sealed_catalog(*store_, CatalogCheck::kAlways);
   if (!env) {
-    if (env.error().fault != Fault::kCatalogBad || !env.error().hint.empty())
+    // Sectors that cannot be read are damage like any other.
+    const bool unreadable = env.error().cause.value() == EIO;
+    if (!unreadable && (env.error().fault != Fault::kCatalogBad || !env.error().hint.empty()))
       return std::unexpected(env.error());
     catalog_bad_ = true;
     return {};
@@ -343,7 +345,10 @@ Status RepairVolume::work() {
   if (auto looked = look_at_catalog(); !looked) return looked;
   if (auto mended = mend_selection(); !mended) return mended;
   if (catalog_bad_ || strays_) {
-    if (auto rebuilt = rebuild(); !rebuilt) return rebuilt;
+    if (auto rebuilt = rebuild(); !rebuilt) {
+      (void)close_again();  // a full disk must not leave a wiped store open
+      return rebuilt;
+    }
   } else if (manifests_bad_) {
     if (auto mended = mend_manifests(); !mended) return mended;
   }
@@ -359,6 +364,8 @@ Status RepairVolume::work() {
   }
   session_->report().durable = true;
   session_->report().nothing_to_do = !mended_;
+  if (session_->count(ProblemKind::kMissed) + session_->count(ProblemKind::kUnstable) != 0)
+    incomplete_ = true;
   if (incomplete_) session_->report().exit_code = static_cast<int>(Fault::kIncomplete);
   return {};
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +23,6 @@
 #include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
 #include "catalog/manifest.hpp"
-#include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/records.hpp"
@@ -30,7 +31,6 @@
 #include "storecore/hash/hash_pass.hpp"
 #include "storecore/link/attic.hpp"
 #include "storecore/ops/catalog_walk.hpp"
-#include "storecore/ops/gaps.hpp"
 #include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/refresh.hpp"
 #include "storecore/ops/repair_run.hpp"
@@ -40,7 +40,6 @@
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
-#include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/select/selection.hpp"
@@ -285,6 +284,8 @@ Status Rebuild::hash(catalog::Env& env, catalog::Writer& writer) {
   const auto hashed = session_->phase("hash", [&](Progress& progress) -> Status {
     const auto result = hash_pending(*store_, writer, {}, progress, session_->context());
     if (!result) return std::unexpected(result.error());
+    store_->record().missed += result->unreadable;
+    store_->record().unstable += result->unstable;
     session_->report().counts.set(Count::kHashedFiles, result->hashed_files);
     session_->report().counts.set(Count::kHashedBytes, result->hashed_bytes);
     return writer.commit();

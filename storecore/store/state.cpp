@@ -299,6 +299,10 @@ Result<StateFile::Look> StateFile::look(DirFd store) {
   if (!fd) return failed("openat", layout::kState, fd.error());
   look.found = true;
   const auto text = read_all(fd->get(), 4 * kSlotBytes);
+  if (!text && text.error().value() == EIO) {
+    look.damaged_slot = true;
+    return look;
+  }
   if (!text) return failed("read", layout::kState, text.error());
   std::uint64_t newest = 0;
   for (std::size_t i = 0; i < 2; ++i) {
