@@ -2,17 +2,15 @@
 // what it proves.
 #include <algorithm>
 #include <charconv>
-#include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "catalog/error.hpp"
-#include "catalog/manifest.hpp"
 #include "storecore/ops/repair_run.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/wipe_plan.hpp"
@@ -43,12 +41,11 @@ std::uint32_t highest(const Store& store, const char* area, std::string_view pre
     const auto more = listing.fill(dir->get());
     if (!more || !*more) return found;
     for (Dirent dirent; listing.next(dirent);) {
-      std::string_view name = dirent.view();
-      if (!name.starts_with(prefix)) continue;
-      name.remove_prefix(prefix.size());
+      if (!dirent.view().starts_with(prefix)) continue;
+      const std::string digits(dirent.view().substr(prefix.size()));
       std::uint32_t number = 0;
-      const char* end = name.data() + name.size();
-      const auto parsed = std::from_chars(name.data(), end, number);
+      const char* end = digits.data() + digits.size();
+      const auto parsed = std::from_chars(digits.data(), end, number);
       if (parsed.ec == std::errc{} && parsed.ptr == end) found = std::max(found, number);
     }
   }

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include <cstdint>
+#include <cstddef>
 #include <expected>
 #include <optional>
 #include <span>
@@ -19,6 +19,7 @@
 #include "catalog/reader.hpp"
 #include "catalog/records.hpp"
 #include "catalog/schema.hpp"
+#include "catalog/writer.hpp"
 #include "storecore/hash/hash_file.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_walk.hpp"
@@ -27,6 +28,7 @@
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/manifest_reader.hpp"
 #include "storecore/store/store.hpp"

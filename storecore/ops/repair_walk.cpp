@@ -3,10 +3,10 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <expected>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -18,7 +18,7 @@
 #include "catalog/codec.hpp"
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
-#include "catalog/name.hpp"
+#include "catalog/lmdb.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/records.hpp"
@@ -34,6 +34,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/first_error.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {

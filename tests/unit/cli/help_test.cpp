@@ -85,7 +85,7 @@ TEST(Help, WhatThisVersionDoesNotHaveIsAbsent) {
     all += full_help(spec.command) + brief_help(spec.command);
   }
   for (const std::string_view word :
-       {"repair", "explain", "--rules", "--map-user", "--map-group", "--numeric-ids"}) {
+       {"explain", "--rules", "--map-user", "--map-group", "--numeric-ids"}) {
     EXPECT_FALSE(all.contains(word)) << word;
   }
 }

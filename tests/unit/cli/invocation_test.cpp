@@ -186,7 +186,7 @@ TEST(UsageErrors, SayWhatIsWrong) {
       {{"status", "-q", "-v"}, "-q and -v exclude each other"},
       {{"status", "--wait-lock", "soon"}, "--wait-lock: \"soon\" is not a number of seconds"},
       {{"status", "--progress", "x"}, "--progress: \"x\" is none of auto, bar, json, none"},
-      {{"repair", "/x"}, "unknown command \"repair\""},
+      {{"explain", "/x"}, "unknown command \"explain\""},
       {{"explain", "/x", "a"}, "unknown command \"explain\""},
       {{"--json", "status"}, "\"--json\" stands before the command"},
   };
