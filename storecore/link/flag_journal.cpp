@@ -162,8 +162,8 @@ Status FlagJournal::finish() {
 }
 
 Status FlagJournal::recover(Store& store) {
-  const auto dir = open_dir_at(store.dir(), layout::kJournal);
-  if (!dir) return catalog::failed("openat", layout::kJournal, dir.error());
+  const auto dir = store.subdir(layout::kJournal);
+  if (!dir) return std::unexpected(dir.error());
   std::vector<FlagNote> all;
   const auto read =
       Journal::read(*dir, layout::kJournalFlags, [&](std::string_view line) -> Status {

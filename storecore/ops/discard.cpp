@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -57,6 +58,7 @@ class DiscardVolume {
  private:
   [[nodiscard]] Status work();
   [[nodiscard]] Status mend();
+  [[nodiscard]] Status check_folders() const;
   [[nodiscard]] Status check();
   [[nodiscard]] Status check_names();
   [[nodiscard]] Status check_aside();
@@ -137,7 +139,29 @@ Status DiscardVolume::mend() {
   return FlagJournal::recover(*store_);
 }
 
+/// A folder that is none of ours is somebody's: it would stop the deletion half-way.
+Status DiscardVolume::check_folders() const {
+  auto dir = open_dir_at(store_->dir(), ".");
+  if (!dir) return failed("openat", place_.store, dir.error());
+  DirReader listing;
+  while (true) {
+    const auto more = listing.fill(dir->get());
+    if (!more) return failed("getdents64", place_.store, more.error());
+    if (!*more) return {};
+    Dirent dirent;
+    while (listing.next(dirent)) {
+      const std::string name(dirent.view());
+      const auto stat = stat_at(*dir, name);
+      if (stat && stat->is_directory() && std::ranges::find(kOrder, name) == kOrder.end())
+        return catalog::refused("strange-folder", catalog::join_path(place_.store, name),
+                                "a folder that is not of the store stands in it",
+                                "move it out of the store");
+    }
+  }
+}
+
 Status DiscardVolume::check() {
+  if (auto folders = check_folders(); !folders) return folders;
   if (!options_->lose_files) {
     if (auto names = check_names(); !names) return names;
     if (auto aside = check_aside(); !aside) return aside;

@@ -444,7 +444,12 @@ Result<Fd> Store::subdir(const char* name, bool make) const {
       return failed("mkdirat", name, made.error());
     fd = open_dir_at(dir_, name);
   }
-  if (!fd) return not_opened(name, fd.error());
+  if (!fd) {
+    auto error = not_opened(name, fd.error());
+    // All of them were made with the store.
+    if (fd.error().value() == ENOENT) error.error().fault = Fault::kCatalogBad;
+    return error;
+  }
   return std::move(*fd);
 }
 
@@ -499,8 +504,8 @@ void Store::free_ballast_if_full() const noexcept {
 }
 
 Status Store::check_barrier() const {
-  const auto journal = open_dir_at(dir_, layout::kJournal);
-  if (!journal) return failed("openat", layout::kJournal, journal.error());
+  const auto journal = subdir(layout::kJournal);
+  if (!journal) return std::unexpected(journal.error());
   const auto fd = open_at(*journal, layout::kJournalBarrier, O_RDONLY);
   if (!fd && fd.error().value() == ENOENT) return {};
   if (!fd) return failed("openat", layout::kJournalBarrier, fd.error());
