@@ -67,8 +67,8 @@ Result<InodeRecord> inode_of_group(const ReadTxn& txn, std::string_view entry_ke
   return std::move(*record);
 }
 
-// The directory that an entry leads to says itself where it belongs. So there is one way to each, and
-// a walk down ends: ids alone rule out cycles, but not forty levels with two names each.
+// The directory that an entry leads to says itself where it belongs. So there is one way to each,
+// and a walk down ends: ids alone rule out cycles, but not forty levels with two names each.
 Status check_place(const ReadTxn& txn, std::string_view entry_key, const Entry& entry) {
   const std::string key = dir_key(entry.directory);
   const auto got = txn.get(Table::kDirs, key);
@@ -230,8 +230,10 @@ Status Reader::for_each_entry(DirId parent, const EntryVisitor& visit) const {
 Status Reader::for_each_entry_after(std::string_view after, const EntryVisitor& visit) const {
   // A copy: visitors keep the position where the view came from, and move it on.
   const std::string first(after);
+  // The bare id of a directory is below all of its entries: a row with that key has no name.
+  const bool was_entry = parent_of_key(first).has_value();
   return walk(*txn_, Table::kEntries, first, [&](const KeyValue& row) -> Result<bool> {
-    return row.key == first ? true : visit_entry(*txn_, row, visit);
+    return was_entry && row.key == first ? true : visit_entry(*txn_, row, visit);
   });
 }
 

@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
 #include "catalog/problem.hpp"
+#include "catalog/reader.hpp"
 #include "catalog/schema.hpp"
 #include "storecore/ops/followed.hpp"
 #include "storecore/ops/moved_places.hpp"
@@ -53,6 +55,8 @@ void report_tally(const VerifyRun& run, Counts& counts) {
   counts.set(Count::kHashedBytes, run.tally.hashed_bytes);
 }
 
+constexpr const char* kDamagedHint = "the files are safe in tree/: see the README in the store";
+
 /// Every entry was counted once, or something moved between the passes and the result is worth
 /// nothing.
 Status check_sum(const VerifyRun& run) {
@@ -68,21 +72,27 @@ Status check_sum(const VerifyRun& run) {
       "run the command again");
 }
 
-/// The catalog is the one whose checksum is in the state; that it has other rows than were counted
-/// at that seal is no accident of today.
-Status check_count(const Store& store, const catalog::Env& env) {
+/// What the passes do not come by: ROOT's own row, and rows that no directory leads to. The catalog
+/// is the one whose checksum is in the state; that it has other rows than were counted at that seal
+/// is no accident of today.
+Status check_rows(const Store& store, const catalog::Env& env) {
+  const auto txn = catalog::ReadTxn::begin(env);
+  if (!txn) return std::unexpected(txn.error());
+  const auto root = catalog::Reader(*txn).find_directory(catalog::kRootDir);
+  if (!root) return std::unexpected(root.error());
+  if (!*root)
+    return catalog::fail(Fault::kCatalogBad, store.place().root, "ROOT has no record",
+                         kDamagedHint);
   const auto& recorded = store.record().counts;
   const auto entries = recorded.find("entries");
   if (entries == recorded.end()) return {};
-  const auto txn = catalog::ReadTxn::begin(env);
-  if (!txn) return std::unexpected(txn.error());
   const auto rows = txn->count(catalog::Table::kEntries);
   if (!rows) return std::unexpected(rows.error());
   if (*rows == entries->second) return {};
   return catalog::fail(Fault::kCatalogBad, store.place().root,
                        fmt::format("the catalog has {} entries, and {} were counted at its seal",
                                    *rows, entries->second),
-                       "the files are safe in tree/: see the README in the store");
+                       kDamagedHint);
 }
 
 Status compare(Session& session, const Store& store, const catalog::Env& env, bool full) {
@@ -107,7 +117,7 @@ Status compare(Session& session, const Store& store, const catalog::Env& env, bo
     });
     report_tally(run, session.report().counts);
     if (auto status = run.errors.status(); !status) return status;
-    if (auto status = check_count(store, env); !status) return status;
+    if (auto status = check_rows(store, env); !status) return status;
     return check_sum(run);
   });
 }

@@ -108,6 +108,27 @@ TEST_F(ReaderTest, GroupWithoutItsInodeIsDamage) {
   EXPECT_EQ(entry.error().fault, Fault::kCatalogBad);
 }
 
+TEST_F(ReaderTest, ASecondWayToADirectoryIsDamage) {
+  add_entry(kRootDir, directory_entry("again", DirId{3}));
+  EXPECT_EQ(reader().find_entry(kRootDir, "again").error().fault, Fault::kCatalogBad);
+  ASSERT_TRUE(reader().find_entry(DirId{2}, "al").value());
+  add_entry(DirId{2}, directory_entry("bo", DirId{3}));
+  EXPECT_EQ(reader().find_entry(DirId{2}, "bo").error().fault, Fault::kCatalogBad);
+}
+
+TEST_F(ReaderTest, DirectoryEntryWithoutItsRowIsDamage) {
+  add_entry(DirId{2}, directory_entry("nobody", DirId{77}));
+  EXPECT_EQ(reader().find_entry(DirId{2}, "nobody").error().fault, Fault::kCatalogBad);
+}
+
+TEST_F(ReaderTest, ARowWithoutANameIsDamageInEveryWalk) {
+  put(Table::kEntries, dir_key(kRootDir), encode(inline_entry("x", sample_file())));
+  Names names;
+  EXPECT_FALSE(reader().for_each_entry(kRootDir, collect(names)));
+  EXPECT_FALSE(reader().for_each_entry_after(dir_key(kRootDir), collect(names)));
+  EXPECT_TRUE(names.empty());
+}
+
 TEST_F(ReaderTest, InodeUnderAnothersNumberIsDamage) {
   put(Table::kInodes, inode_key(kGroup), encode(sample_file()));
   EXPECT_EQ(reader().find_entry(DirId{4}, "link").error().fault, Fault::kCatalogBad);
