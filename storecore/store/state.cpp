@@ -170,6 +170,9 @@ struct Slots {
 
 Result<Slots> read_slots(int fd) {
   const auto text = read_all(fd, 4 * StateFile::kSlotBytes);
+  if (!text && text.error().value() == EFBIG)
+    return catalog::fail(Fault::kCatalogBad, layout::kState, "is far larger than its two slots",
+                         "the files are safe in tree/: see the README beside it");
   if (!text) return failed("read", layout::kState, text.error());
   Slots slots;
   const std::string_view all(*text);
