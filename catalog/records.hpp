@@ -48,6 +48,11 @@ struct Timestamp {
   auto operator<=>(const Timestamp&) const = default;
 };
 
+/// setuid and setgid in a mode.
+inline constexpr std::uint32_t kSetIds = 06000;
+/// Any execute permission: a file capability needs a program.
+inline constexpr std::uint32_t kAnyExecute = 0111;
+
 /// Everything but directories. Times of links are the inode's own and are recorded to be compared,
 /// not to be set.
 struct InodeRecord {

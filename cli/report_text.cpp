@@ -57,7 +57,9 @@ constexpr std::array kPlain = {std::pair{Count::kReflinked, "reflinked"},
                                std::pair{Count::kExtra, "extra"},
                                std::pair{Count::kAdopted, "adopted"},
                                std::pair{Count::kRehashed, "rehashed"},
-                               std::pair{Count::kSkipped, "skipped"}};
+                               std::pair{Count::kSkipped, "skipped"},
+                               std::pair{Count::kSetuid, "setuid"},
+                               std::pair{Count::kCapabilities, "capabilities"}};
 
 /// Two columns: what, and its value.
 class Rows {

@@ -53,7 +53,7 @@ namespace {
 void report_totals(Session& session, const Store& store) {
   const auto& counts = store.record().counts;
   for (const Count count : {Count::kEntries, Count::kFiles, Count::kInodes, Count::kDirectories,
-                            Count::kSymlinks, Count::kSpecials, Count::kBytes}) {
+                            Count::kSymlinks, Count::kSpecials, Count::kBytes, Count::kSetuid}) {
     if (const auto known = counts.find(std::string(to_word(count))); known != counts.end())
       session.report().counts.set(count, known->second);
   }

@@ -24,6 +24,7 @@
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
+#include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/records.hpp"
 #include "catalog/schema.hpp"
@@ -35,6 +36,7 @@
 #include "storecore/ops/erase_rows.hpp"
 #include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
+#include "storecore/os/attrs.hpp"
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
@@ -215,7 +217,8 @@ bool CaptureWalk::enter(CaptureDir& dir, const SharedFd& source) {
     gap(dir, "statx", stat.error());
     return false;
   }
-  if (stat->same_inode(store_->store_stat())) return false;
+  // The store in its place; mounted a second time, it is a border.
+  if (stat->same_inode(store_->store_stat()) && !stat->is_mount_root()) return false;
   if (dir.parent && is_border(dir, *source, *stat)) return false;
   const char* mark = privileged_ ? layout::kMarkXattr : layout::kMarkXattrUser;
   if (fgetxattr(source->get(), mark, nullptr, 0) > 0) {
@@ -327,7 +330,6 @@ void CaptureWalk::list(const Dir& dir, const SharedFd& source) {
     for (Dir& below : children) pool_.push([this, below = std::move(below)] { begin(below); });
     if (step_back) return;
   }
-  dir->source->relax();
   end(dir);
 }
 
@@ -518,6 +520,7 @@ void CaptureWalk::record(CaptureDir& dir, const std::string& name, const HoldRes
                   : held.how == Held::kLink  ? counts_.linked
                                              : counts_.copied;
     count.fetch_add(1, std::memory_order_relaxed);
+    note_privileges(dir, name, row);
   }
   progress_->files.fetch_add(1, std::memory_order_relaxed);
   if (row.type == FileType::kFile) progress_->bytes.fetch_add(row.size, std::memory_order_relaxed);
@@ -525,6 +528,24 @@ void CaptureWalk::record(CaptureDir& dir, const std::string& name, const HoldRes
     const std::lock_guard lock(results_mutex_);
     new_inodes_.push_back(catalog::raw(row.source_inode));
   }
+}
+
+/// Lists setuid, setgid and capability files: the store keeps privileged programs alive, and
+/// brings them into a newer system.
+void CaptureWalk::note_privileges(CaptureDir& dir, const std::string& name,
+                                  const InodeRecord& record) {
+  if (record.type != FileType::kFile) return;
+  const auto note = [&](std::string_view what) {
+    context_->observer->note(
+        store_->place().root,
+        fmt::format("captured with {}: {}", what, catalog::escape_name(dir.source->path_of(name))));
+  };
+  if ((record.mode & catalog::kSetIds) != 0) note(fmt::format("mode {:04o}", record.mode));
+  if ((record.mode & catalog::kAnyExecute) == 0) return;
+  const auto mirror = dir.mirror->open();
+  if (!mirror || !has_file_capabilities_at(**mirror, name.c_str())) return;
+  counts_.capabilities.fetch_add(1, std::memory_order_relaxed);
+  note("file capabilities");
 }
 
 /// Reading a symlink moves its atime on most mounts; it is put back, which moves the ctime we

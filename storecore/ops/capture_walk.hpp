@@ -72,6 +72,7 @@ struct CaptureWalkCounts {
   std::atomic<std::uint64_t> linked{0};
   std::atomic<std::uint64_t> reflinked{0};
   std::atomic<std::uint64_t> copied{0};
+  std::atomic<std::uint64_t> capabilities{0};  ///< files that carry them
 };
 
 class CaptureWalk {
@@ -121,6 +122,8 @@ class CaptureWalk {
   [[nodiscard]] bool drop_from_mirror(CaptureDir& dir, const std::string& name);
   void record(CaptureDir& dir, const std::string& name, const HoldResult& held, const Stat* before,
               catalog::Batch& batch);
+  void note_privileges(CaptureDir& dir, const std::string& name,
+                       const catalog::InodeRecord& record);
   void fill_symlink(CaptureDir& dir, const std::string& name, catalog::InodeRecord& record);
   [[nodiscard]] bool ensure(CaptureDir& dir);
   [[nodiscard]] bool make(CaptureDir& dir);

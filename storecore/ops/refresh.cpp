@@ -171,6 +171,7 @@ Status Refresh::walk_source(RefreshSource& source, Progress& progress) {
   counts.add(Count::kLinked, walk.counts().linked.load());
   counts.add(Count::kReflinked, walk.counts().reflinked.load());
   counts.add(Count::kCopied, walk.counts().copied.load());
+  counts.add(Count::kCapabilities, walk.counts().capabilities.load());
   return {};
 }
 

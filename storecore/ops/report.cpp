@@ -11,11 +11,11 @@ namespace holdfast::core {
 
 namespace {
 constexpr std::array<std::string_view, kCounts> kWords{
-    "entries",   "files",     "inodes",      "directories", "symlinks",     "specials",
-    "bytes",     "linked",    "reflinked",   "copied",      "hashed_files", "hashed_bytes",
-    "dropped",   "skipped",   "missed",      "unstable",    "vanished",     "restored",
-    "conflicts", "displaced", "moved_aside", "deleted",     "left",         "ok",
-    "modified",  "corrupt",   "missing",     "extra",       "adopted",      "rehashed"};
+    "entries", "files",     "inodes",   "directories",  "symlinks",     "specials",  "bytes",
+    "linked",  "reflinked", "copied",   "hashed_files", "hashed_bytes", "dropped",   "skipped",
+    "missed",  "unstable",  "vanished", "restored",     "conflicts",    "displaced", "moved_aside",
+    "deleted", "left",      "ok",       "modified",     "corrupt",      "missing",   "extra",
+    "adopted", "rehashed",  "setuid",   "capabilities"};
 }  // namespace
 
 std::string_view to_word(Count count) noexcept {

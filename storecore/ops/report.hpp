@@ -46,10 +46,12 @@ enum class Count : std::uint8_t {
   kCorrupt,
   kMissing,
   kExtra,
-  kAdopted,   ///< names in the mirror that the catalog did not have
-  kRehashed,  ///< files whose hash of the capture is not known any more
+  kAdopted,       ///< names in the mirror that the catalog did not have
+  kRehashed,      ///< files whose hash of the capture is not known any more
+  kSetuid,        ///< names of files with setuid or setgid
+  kCapabilities,  ///< files with capabilities that this run took or gave back
 };
-inline constexpr std::size_t kCounts = 30;
+inline constexpr std::size_t kCounts = 32;
 /// "entries", "files", "hashed_files", ...
 [[nodiscard]] std::string_view to_word(Count count) noexcept;
 

@@ -404,6 +404,8 @@ void RestoreVolume::report_tally(const RestoreRun& run) {
   counts.set(Count::kConflicts, tally.conflicts + tally.undecided);
   counts.set(Count::kDisplaced, run.displaced.taken());
   counts.set(Count::kLeft, tally.left);
+  counts.set(Count::kSetuid, tally.setuid);
+  counts.set(Count::kCapabilities, tally.capabilities);
   if (options_->mode == RestoreMode::kLink) counts.set(Count::kLinked, tally.linked);
   if (options_->mode == RestoreMode::kReflink) counts.set(Count::kReflinked, tally.reflinked);
   if (run.copies()) counts.set(Count::kCopied, tally.copied);

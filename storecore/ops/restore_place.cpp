@@ -47,9 +47,6 @@ using Place = RestoreDir::Place;
 
 namespace {
 
-constexpr std::uint32_t kSetIds = 06000;
-constexpr std::uint32_t kAnyExecute = 0111;
-
 bool is_recorded(const Stat& stat, const InodeRecord& record) {
   return stat.inode == catalog::raw(record.held_inode) && file_type(stat) == record.type;
 }
@@ -85,12 +82,14 @@ void list_privileged_file(RestoreRun& run, DirFd dir, const std::string& name,
     run.context.observer->note(run.store.place().root, fmt::format("restored with {}: {}", what,
                                                                    catalog::escape_name(path)));
   };
-  if ((record.mode & kSetIds) != 0) note(fmt::format("mode {:04o}", record.mode));
-  if ((record.mode & kAnyExecute) == 0) return;  // a capability needs a program
-  const auto xattrs = read_xattrs_at(dir, name.c_str());
-  if (xattrs &&
-      std::ranges::find(*xattrs, "security.capability", &catalog::Xattr::name) != xattrs->end())
+  if ((record.mode & catalog::kSetIds) != 0) {
+    run.tally.setuid.fetch_add(1, std::memory_order_relaxed);
+    note(fmt::format("mode {:04o}", record.mode));
+  }
+  if ((record.mode & catalog::kAnyExecute) != 0 && has_file_capabilities_at(dir, name.c_str())) {
+    run.tally.capabilities.fetch_add(1, std::memory_order_relaxed);
     note("file capabilities");
+  }
 }
 
 /// False: the mirror has no such name, or not with the recorded inode. What cannot be looked at is

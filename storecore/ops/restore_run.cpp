@@ -58,9 +58,9 @@ std::string staging_name(const Store& store, std::string_view rest) {
 }
 
 void RestoreRun::start_over() noexcept {
-  for (auto* count :
-       {&tally.restored, &tally.changed, &tally.linked, &tally.reflinked, &tally.copied,
-        &tally.conflicts, &tally.undecided, &tally.kept, &tally.left, &tally.missing})
+  for (auto* count : {&tally.restored, &tally.changed, &tally.linked, &tally.reflinked,
+                      &tally.copied, &tally.conflicts, &tally.undecided, &tally.kept, &tally.left,
+                      &tally.missing, &tally.setuid, &tally.capabilities})
     count->store(0, std::memory_order_relaxed);
   looks_ahead = false;
   const std::lock_guard lock(mutex_);

@@ -50,6 +50,8 @@ struct RestoreTally {
   std::atomic<std::uint64_t> kept{0};       ///< entries for which what exists was kept
   std::atomic<std::uint64_t> left{0};       ///< entries that are not in their place
   std::atomic<std::uint64_t> missing{0};
+  std::atomic<std::uint64_t> setuid{0};  ///< given back with setuid or setgid
+  std::atomic<std::uint64_t> capabilities{0};
 };
 
 /// A directory in the course of a walk; see restore_dir.hpp.

@@ -150,6 +150,7 @@ void Derivation::count(const InodeRecord& record, bool grouped) {
   switch (record.type) {
     case FileType::kFile:
       ++totals_.files;
+      if ((record.mode & catalog::kSetIds) != 0) ++totals_.setuid;
       if (!grouped) {
         ++totals_.inodes;
         totals_.bytes += record.size;
@@ -352,7 +353,7 @@ void note_totals(StoreRecord& record, const CatalogTotals& totals) {
   record.counts = {{"entries", totals.entries},   {"files", totals.files},
                    {"inodes", totals.inodes},     {"directories", totals.directories},
                    {"symlinks", totals.symlinks}, {"specials", totals.specials},
-                   {"bytes", totals.bytes}};
+                   {"bytes", totals.bytes},       {"setuid", totals.setuid}};
 }
 
 Status seal_store(Store& store, catalog::Env env, StoreState as, const CatalogTotals& totals) {

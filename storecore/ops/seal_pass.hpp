@@ -18,6 +18,7 @@ struct CatalogTotals {
   std::uint64_t directories = 0;
   std::uint64_t symlinks = 0;
   std::uint64_t specials = 0;
+  std::uint64_t setuid = 0;   ///< names of files with setuid or setgid
   std::uint64_t bytes = 0;    ///< apparent, each inode once
   std::uint64_t pending = 0;  ///< names without a settled hash
 };

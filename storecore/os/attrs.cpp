@@ -195,6 +195,11 @@ SysResult<std::vector<Xattr>> read_xattrs_at(DirFd dir, const char* name) {
   return read_from(PinnedName(dir, name));
 }
 
+bool has_file_capabilities_at(DirFd dir, const char* name) {
+  return catalog::is_component(name) &&
+         PinnedName(dir, name).get("security.capability", nullptr, 0) > 0;
+}
+
 SysResult<std::vector<XattrFailure>> write_xattrs(int fd, const std::vector<Xattr>& wanted) {
   return write_to(OpenFile(fd), wanted);
 }

@@ -17,6 +17,8 @@ namespace holdfast::core {
 /// Of an entry of any type, through /proc/self/fd of @p dir and without following it.
 [[nodiscard]] catalog::SysResult<std::vector<catalog::Xattr>> read_xattrs_at(DirFd dir,
                                                                              const char* name);
+/// Does an entry, not followed, carry security.capability? What cannot be read is a no.
+[[nodiscard]] bool has_file_capabilities_at(DirFd dir, const char* name);
 
 struct XattrFailure {
   std::string name;
