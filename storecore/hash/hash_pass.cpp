@@ -224,7 +224,6 @@ void Pass::settle(WindowItem& item, FileHasher& hasher) {
   } else {
     settle_file(item, **dir, hasher);
   }
-  item.dir->relax();
   progress_->files.fetch_add(1, std::memory_order_relaxed);
 }
 

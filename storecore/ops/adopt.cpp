@@ -134,7 +134,6 @@ Status Adoption::visit(const Level& level) {
       if (auto status = name(level, **dir, std::string(dirent.view())); !status) return status;
     }
   }
-  level.node->relax();
   return {};
 }
 

@@ -108,7 +108,6 @@ class SameContent {
     const auto fd = dir.open();
     if (!fd) return std::nullopt;
     const auto same = compare(**fd, entry.name, entry);
-    dir.relax();
     return same;
   }
 

@@ -84,7 +84,6 @@ class EachName {
         }
       }
     }
-    node->relax();
   }
 
   const RunContext* context_;

@@ -74,7 +74,6 @@ class MirrorFlags {
         pool_.push([this, child = std::move(child)] { visit(child); });
       }
     }
-    node->relax();
   }
 
   const bool immutable_;

@@ -342,7 +342,6 @@ Status MirrorMatch::visit(Level& level) {
     if (row && *row)
       (void)apply_directory_record((*dir)->get(), (*row)->record, geteuid() == 0, false);
   }
-  level.mirror->relax();
   return {};
 }
 
@@ -387,7 +386,6 @@ Result<bool> has_strays(Session& session, const Store& store, const catalog::Env
       if ((*known)->kind == Entry::Kind::kDirectory)
         todo.push_back({.mirror = DirNode::child(level.mirror, name), .id = (*known)->directory});
     }
-    level.mirror->relax();
   }
   return false;
 }

@@ -82,8 +82,6 @@ Status dissolve(RestoreRun& run, const Pair& pair, std::vector<Pair>& todo) {
     if (auto given = give_back(run, **staged, **mirror, name, pair.mirror->path_of(name)); !given)
       return given;
   }
-  pair.staged->relax();
-  pair.mirror->relax();
   return {};
 }
 

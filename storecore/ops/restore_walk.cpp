@@ -288,8 +288,6 @@ void RestoreWalk::list(const Dir& dir) {
   dir->pending.fetch_add(children.size(), std::memory_order_relaxed);
   if (!ended) pool_.push([this, dir] { list(dir); });
   for (Dir& child : children) pool_.push([this, child = std::move(child)] { begin(child); });
-  dir->mirror->relax();
-  if (const auto standing = RestoreBuilder::standing(*dir); standing.dest) standing.dest->relax();
   if (!ended) return;
   deal_with_later_ones(*dir);
   end(dir);

@@ -203,7 +203,6 @@ void SurveyWalk::visit(const Level& level) {
     Dirent dirent;
     while (listing.next(dirent)) entry(level, **dir, dirent);
   }
-  level.node->relax();
 }
 
 catalog::Result<SurveyResult> SurveyWalk::run(Fd root) {

@@ -130,7 +130,6 @@ void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
     dir->pending.fetch_add(children.size(), std::memory_order_relaxed);
     for (auto& child : children) pool_.push([this, child = std::move(child)] { begin(child); });
   }
-  dir->node->relax();
   end(dir);
 }
 

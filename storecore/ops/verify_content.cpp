@@ -100,7 +100,6 @@ void ContentPass::check_inode(const Window& window, std::size_t first, std::size
   for (std::size_t i = first; i < last; ++i) {
     const WindowItem& item = window[i];
     const HeldName held = run_->find(*item.dir, false, item.name, record);
-    item.dir->relax();
     run_->step();
     if (held.answer != Answer::kHere) {
       absent(item, held);

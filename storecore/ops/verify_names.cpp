@@ -150,7 +150,6 @@ void NamesPass::scan(const DirPtr& dir) {
     pool_.push([this, dir] { scan(dir); });
   }
   for (DirPtr& child : children) pool_.push([this, child = std::move(child)] { begin(child); });
-  dir->mirror->relax();
 }
 
 void NamesPass::entry(const DirPtr& dir, const Entry& entry, std::vector<DirPtr>& children) {

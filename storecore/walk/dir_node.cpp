@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <deque>
 #include <expected>
 #include <memory>
 #include <mutex>
@@ -22,10 +23,49 @@ namespace holdfast::core {
 
 using catalog::SysResult;
 
+namespace {
+constexpr int kEvictedAtOnce = 4;
+}  // namespace
+
 std::size_t FdBudget::default_size() noexcept {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 512;
   return std::clamp<std::size_t>(limit.rlim_cur / 2, 32, 8192);
+}
+
+void FdBudget::note(const std::shared_ptr<DirNode>& node) {
+  {
+    const std::lock_guard lock(mutex_);
+    node->turn_.store(++turn_, std::memory_order_relaxed);
+    oldest_first_.push_back({.node = node, .turn = turn_});
+    // Nodes that are gone, or were closed or opened again since, leave their entries behind.
+    if (oldest_first_.size() > tidy_above_) {
+      std::erase_if(oldest_first_, [](const Opened& opened) { return !opened.current(); });
+      tidy_above_ = 2 * oldest_first_.size() + kTidyAbove;
+    }
+  }
+  // A few at a time: descriptors in use stay open however many nodes forget them.
+  for (int i = 0; i < kEvictedAtOnce && is_exceeded(); ++i) {
+    const std::shared_ptr<DirNode> oldest = take_oldest();
+    if (!oldest) return;
+    oldest->close();
+  }
+}
+
+/// Not the last one: it was opened just now.
+std::shared_ptr<DirNode> FdBudget::take_oldest() {
+  const std::lock_guard lock(mutex_);
+  while (oldest_first_.size() > 1) {
+    std::shared_ptr<DirNode> node = oldest_first_.front().current();
+    oldest_first_.pop_front();
+    if (node) return node;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<DirNode> FdBudget::Opened::current() const {
+  auto held = node.lock();
+  return held && held->turn_.load(std::memory_order_relaxed) == turn ? held : nullptr;
 }
 
 DirNode::DirNode(std::shared_ptr<DirNode> parent, std::string name,
@@ -55,6 +95,7 @@ std::shared_ptr<DirNode> DirNode::child(std::shared_ptr<DirNode> parent, std::st
     node->inode_ = stat->inode;
   }
   node->fd_ = node->share(std::move(fd));
+  node->budget_->note(node);
   return node;
 }
 
@@ -87,7 +128,7 @@ SysResult<SharedFd> DirNode::open() {
     auto below = (*node)->open_below(*at);
     if (!below) return below;
     at = std::move(*below);
-    if (node + 1 != closed.rend()) (*node)->relax();
+    budget_->note(*node);
   }
   return at;
 }
@@ -108,13 +149,10 @@ SysResult<SharedFd> DirNode::open_below(const Fd& parent) {
   return fd_;
 }
 
-void DirNode::relax() noexcept {
-  if (parent_ && budget_->is_tight()) close();
-}
-
 void DirNode::close() noexcept {
   if (!parent_) return;  // nothing leads back to it
   SharedFd gone;  // closed outside the lock
+  turn_.store(0, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   gone.swap(fd_);
 }

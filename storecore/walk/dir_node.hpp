@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,11 +15,14 @@
 
 namespace holdfast::core {
 
+class DirNode;
+
 /// How many directories may be held open at once; shared by all nodes of a run. Any thread.
 ///
-/// A budget, not a limit: a node that needs a descriptor gets one. When the budget is used up,
-/// nodes let go of theirs as soon as they are not in use, and open them again on the way down from
-/// an ancestor.
+/// A budget, not a limit: a node that needs a descriptor gets one, and the nodes that were opened
+/// longest ago let go of theirs; they open again on the way down from an ancestor. The oldest, not
+/// the one just used: below a chain of N directories, each would otherwise be reached from the top
+/// again, N * N / 2 calls; this way it is that divided by the budget.
 class FdBudget {
  public:
   explicit FdBudget(std::size_t descriptors) noexcept : budget_(descriptors) {}
@@ -26,13 +30,29 @@ class FdBudget {
   [[nodiscard]] static std::size_t default_size() noexcept;
   void opened() noexcept { open_.fetch_add(1, std::memory_order_relaxed); }
   void closed() noexcept { open_.fetch_sub(1, std::memory_order_relaxed); }
-  [[nodiscard]] bool is_tight() const noexcept {
-    return open_.load(std::memory_order_relaxed) >= budget_;
-  }
+  /// @p node has a descriptor now. Others may lose theirs: the caller holds no node's mutex.
+  void note(const std::shared_ptr<DirNode>& node);
 
  private:
+  [[nodiscard]] bool is_exceeded() const noexcept {
+    return open_.load(std::memory_order_relaxed) > budget_;
+  }
+  [[nodiscard]] std::shared_ptr<DirNode> take_oldest();
+
+  static constexpr std::size_t kTidyAbove = 1024;
+  struct Opened {
+    std::weak_ptr<DirNode> node;
+    std::uint64_t turn = 0;
+    /// The node, if it is as it was opened then.
+    [[nodiscard]] std::shared_ptr<DirNode> current() const;
+  };
+
   const std::size_t budget_;
   std::atomic<std::size_t> open_{0};
+  std::mutex mutex_;
+  std::deque<Opened> oldest_first_;
+  std::uint64_t turn_ = 0;
+  std::size_t tidy_above_ = kTidyAbove;
 };
 
 /// An open directory that several tasks may use at once; closed with its last user.
@@ -62,11 +82,8 @@ class DirNode : public std::enable_shared_from_this<DirNode> {
   /// The directory, opened if it is not. ENOENT, ENOTDIR (or a symlink now), ESTALE (another
   /// directory has the name), EACCES, EMFILE.
   [[nodiscard]] catalog::SysResult<SharedFd> open();
-  /// Forgets the descriptor if the budget is tight; its present users keep it. The root keeps its
-  /// own.
-  void relax() noexcept;
-  /// Forgets the descriptor in any case: before the directory is removed or renamed. The root keeps
-  /// its own here too.
+  /// Forgets the descriptor; its present users keep it. For the budget, and before the directory
+  /// is removed or renamed. The root keeps its own.
   void close() noexcept;
 
   [[nodiscard]] const std::shared_ptr<DirNode>& parent() const noexcept { return parent_; }
@@ -78,6 +95,7 @@ class DirNode : public std::enable_shared_from_this<DirNode> {
   [[nodiscard]] std::string path_of(std::string_view name) const;
 
  private:
+  friend class FdBudget;
   DirNode(std::shared_ptr<DirNode> parent, std::string name, std::shared_ptr<FdBudget> budget);
   [[nodiscard]] SharedFd share(Fd fd);
   [[nodiscard]] catalog::SysResult<SharedFd> open_below(const Fd& parent);
@@ -87,6 +105,7 @@ class DirNode : public std::enable_shared_from_this<DirNode> {
   const std::string name_;
   const std::shared_ptr<FdBudget> budget_;
   const std::size_t depth_;
+  std::atomic<std::uint64_t> turn_{0};  ///< when the budget saw it opened; 0: closed since
   std::mutex mutex_;
   SharedFd fd_;
   bool known_ = false;  ///< device_ and inode_ are of a directory that was opened before
