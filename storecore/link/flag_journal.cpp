@@ -154,6 +154,14 @@ SysStatus FlagJournal::clear_for_good(DirFd dir, const std::string& name, std::s
   return write_flags(fd->get(), flags->flags & ~kBlocking);
 }
 
+SysStatus FlagJournal::clear_inheritance(int dir, std::string_view path) {
+  const auto stat = stat_fd(dir);
+  const auto flags = read_flags(dir);
+  if (!stat || !flags || !flags->project_inherit) return {};
+  if (auto noted = note(kFlagsWord, path, stat->inode, flags->flags); !noted) return noted;
+  return write_flags(dir, flags->flags & ~static_cast<std::uint32_t>(FS_PROJINHERIT_FL));
+}
+
 Status FlagJournal::finish() {
   const std::lock_guard lock(mutex_);
   if (!journal_) return {};

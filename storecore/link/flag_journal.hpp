@@ -47,6 +47,9 @@ class FlagJournal {
   /// discards them.
   [[nodiscard]] catalog::SysStatus clear_for_good(DirFd dir, const std::string& name,
                                                   std::string_view path);
+  /// Takes project inheritance off an open directory: under it, nothing of another project can be
+  /// renamed or linked in (EXDEV). Noted, and set again by recover() unless finish() came first.
+  [[nodiscard]] catalog::SysStatus clear_inheritance(int dir, std::string_view path);
   /// Runs @p change with u+rwx added to directory @p name, which an ordinary user needs to move a
   /// directory of his own: its
   /// ".." changes with it. Anything but a directory of the caller's: just runs the change.

@@ -292,6 +292,9 @@ bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
     run_->leave(dir.captured_path(), "openat", fd.error(), {}, entries_of(dir));
     return false;
   }
+  // Inherited from where it stands: it would refuse files of other projects (EXDEV).
+  if (const auto now = read_flags(fd->get()); now && now->project_inherit)
+    (void)write_flags(fd->get(), now->flags & ~static_cast<std::uint32_t>(FS_PROJINHERIT_FL));
   dir.staging = staging;
   // A top of its own: its descriptor stays open, so that the renaming at the end loses nobody
   // below.
@@ -368,8 +371,12 @@ void RestoreBuilder::finish(RestoreDir& dir) {
 
 void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   DirectoryRecord record = dir.record;
-  if (!flags_too) record.flags = 0;
   const auto now = read_directory_record(fd.get());
+  if (!flags_too) {
+    record.flags = 0;
+    // Below a directory that hands down its project, no other one can be renamed.
+    record.project_id = now ? now->project_id : 0;
+  }
   if (now && has_record(*now, record)) return;
   run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
   if (now && now->flags != 0) clear_blocking_flags(fd.get());
@@ -380,6 +387,8 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   } else if (applied && record.flags == 0 && now && now->flags != 0 && flags_too) {
     applied = write_flags(fd.get(), 0);
   }
+  if (applied && now && now->project_id != 0 && record.project_id == 0)
+    applied = write_project(fd.get(), 0);
   if (applied) return;
   const int error = applied.error().value();
   if (error == ENOTSUP || error == ENOTTY)
@@ -405,6 +414,11 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
         fmt::format("it stands finished as {} beside its place: run the command again",
                     dir.staging),
         entries_of(dir));
+  }
+  if (const auto now = read_flags(fd.get()); now && now->project_id != dir.record.project_id) {
+    if (const auto set = write_project(fd.get(), dir.record.project_id); !set)
+      run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_FSSETXATTR)",
+                    set.error(), "the directory's project id could not be set");
   }
   if (dir.record.flags != 0) {
     const auto set = write_flags(fd.get(), dir.record.flags);

@@ -56,6 +56,7 @@ class RollbackVolume {
   [[nodiscard]] Status check_old_system() const;
   [[nodiscard]] Status bring_back(FlagJournal& flags);
   [[nodiscard]] Status bring_back(FlagJournal& flags, const WipePlan::Item& item, DirFd top);
+  [[nodiscard]] Status open_projects(FlagJournal& flags);
   [[nodiscard]] Status mend_directories();
   void remove_aside() const;
 
@@ -151,6 +152,19 @@ Status RollbackVolume::bring_back(FlagJournal& flags) {
   return {};
 }
 
+/// What stood below such a directory before it became one came out, and would not go in again.
+Status RollbackVolume::open_projects(FlagJournal& flags) {
+  for (const WipePlan::Split& split : plan_.splits) {
+    const auto components = catalog::split_path(split.path);
+    if (!components) continue;
+    const auto dir = open_dir_below(store_->root(), *components);
+    if (!dir) return failed("openat", split.path, dir.error());
+    if (auto cleared = flags.clear_inheritance(dir->get(), split.path); !cleared)
+      return failed("ioctl(FS_IOC_SETFLAGS)", split.path, cleared.error());
+  }
+  return {};
+}
+
 /// Deepest first: a directory's times are the last thing that changes in it.
 Status RollbackVolume::mend_directories() {
   for (auto split = plan_.splits.rbegin(); split != plan_.splits.rend(); ++split) {
@@ -208,10 +222,11 @@ Status RollbackVolume::work() {
       return catalog::fail(catalog::Fault::kFailed, place_.root,
                            "parts of the image resist being moved away",
                            "see what is listed as left, and run the command again");
+    if (auto opened = open_projects(flags); !opened) return opened;
     if (auto status = bring_back(flags); !status) return status;
     progress.files = plan_.moves.size();
-    if (auto finished = flags.finish(); !finished) return finished;
-    return mend_directories();
+    if (auto mended = mend_directories(); !mended) return mended;
+    return flags.finish();
   });
   if (!moved) return moved;
   if (auto barrier = store_->barrier(); !barrier) return barrier;
