@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -143,6 +145,24 @@ void Session::note(std::string_view root, std::string_view text) {
   if (log_) (*log_)->note(text);
 }
 
+namespace {
+
+/// ENOSPC has two meanings, and the usual one sends people the wrong way.
+std::string hint_for_space(std::error_code cause, DirFd root) {
+  constexpr std::uint64_t kPlentyBytes = 16U << 20U;
+  constexpr std::uint64_t kPlentyInodes = 1000;
+  if (cause.value() == EDQUOT) return "a quota is used up: raise it, and run the command again";
+  if (cause.value() != ENOSPC) return {};
+  const auto space = space_of(root.fd);
+  if (!space || space->free_bytes < kPlentyBytes || space->free_inodes < kPlentyInodes) return {};
+  return fmt::format(
+      "{} bytes and enough inodes are free, so one directory is full (ext4: its index): move files "
+      "that are not held yet to another one, and run the command again",
+      space->free_bytes);
+}
+
+}  // namespace
+
 VolumeReport Session::finish(Status status, const Store* store) {
   VolumeReport& report = report_;
   report.seconds = seconds_since(begun_);
@@ -174,6 +194,8 @@ VolumeReport Session::finish(Status status, const Store* store) {
   };
   if (!status) {
     report.error = std::move(status.error());
+    if (report.error->hint.empty() && store != nullptr)
+      report.error->hint = hint_for_space(report.error->cause, store->root());
     worsen(report.error->fault);
   }
   if (report.next.empty()) report.next = next_step(report);
