@@ -106,6 +106,7 @@ class Derivation {
   [[nodiscard]] Status read_directories(const catalog::Reader& reader);
   [[nodiscard]] Status read_entries(const catalog::Reader& reader, ManifestFiles& manifests,
                                     catalog::ContentIndexBuilder& index);
+  [[nodiscard]] Status find_path(const catalog::Reader& reader, DirId directory);
   [[nodiscard]] Status entry(const catalog::Reader& reader, DirId parent, const Entry& entry,
                              ManifestFiles& manifests, catalog::ContentIndexBuilder& index);
   void count(const InodeRecord& record, bool grouped);
@@ -164,13 +165,26 @@ void Derivation::count(const InodeRecord& record, bool grouped) {
   }
 }
 
+/// A child of the directory before it needs one lookup: in a chain of directories, going up from
+/// each would be N * N / 2 of them.
+Status Derivation::find_path(const catalog::Reader& reader, DirId directory) {
+  const auto row = reader.find_directory(directory);
+  if (!row) return std::unexpected(row.error());
+  if (*row && (*row)->parent == path_of_ && directory != catalog::kRootDir) {
+    path_ = catalog::join_path(path_, (*row)->name);
+  } else {
+    auto path = reader.path_of(directory);
+    if (!path) return std::unexpected(path.error());
+    path_ = std::move(*path);
+  }
+  path_of_ = directory;
+  return {};
+}
+
 Status Derivation::entry(const catalog::Reader& reader, DirId parent, const Entry& entry,
                          ManifestFiles& manifests, catalog::ContentIndexBuilder& index) {
   if (parent != path_of_) {
-    auto path = reader.path_of(parent);
-    if (!path) return std::unexpected(path.error());
-    path_ = std::move(*path);
-    path_of_ = parent;
+    if (auto found = find_path(reader, parent); !found) return found;
   }
   ++totals_.entries;
   progress_->files.fetch_add(1, std::memory_order_relaxed);
