@@ -20,7 +20,7 @@ import treegen  # noqa: E402
 
 _USER = 61_003
 # So many directories inside each other: a descriptor or a stack frame for each is more than a process has.
-_LEVELS = 20_000 if fault_table.everything() else 3_000
+_LEVELS = 20_000 if fault_table.everything() else 1_000
 
 
 class PlantedLinks(cases.VolumeCase):
