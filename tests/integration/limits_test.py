@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Where a filesystem says no: link counts, borders, flags, full directories, quotas, and volumes that are not there."""
 
+import mmap
 import os
 import random
 import shutil
@@ -92,6 +93,35 @@ class InjectedLinkLimitMixin:
         self.assertIn("--mode move, reflink or copy", result.problems_of("left")[0]["reason"])
         self.restore(root, expect=(0, 3))
         self.assert_selected_same(before, root, ("nlink", "atime"))
+
+
+@cases.on("ext4", "tmpfs")
+class MappedWritesMixin:
+    """A write through a mapping to a page that is dirty already moves no time at all: only a look at the bytes tells."""
+
+    def written_after_capture(self, prefix=()):
+        root = self.volume(megabytes=64).path
+        with treegen.Dir(root) as top, top.dir("home") as home:
+            home.file("mapped", b"a" * 8192)
+        path = os.path.join(root, "home/mapped")
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), 8192) as mapping:
+            mapping[0:5] = b"first"
+            self.holdfast("capture", root, "--include", "home", "--jobs", "1", prefix=prefix)
+            mapping[0:5] = b"later"
+            mapping[5000:5005] = b"later"
+        self.wipe(root, expect=(0, 3))
+        self.holdfast("wipe", root, "--yes", "--delete", expect=(0, 3))
+        self.restore(root, expect=(0, 3))
+        with open(path, "rb") as file:
+            content = file.read()
+        self.assertEqual((content[:5], content[5000:5005]), (b"later", b"later"))
+
+    def test_to_a_file_that_is_held_by_a_link(self):
+        self.written_after_capture()
+
+    def test_to_a_file_that_is_held_as_a_copy(self):
+        self.need_program("strace")
+        self.written_after_capture(_inject("linkat", "EMLINK", "1"))
 
 
 class Borders(cases.VolumeCase):
