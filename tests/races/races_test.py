@@ -71,8 +71,8 @@ class RacesMixin:
         super().setUp()
         self.need_root()
         self.need_program("strace")
-        if not os.access(races.program(), os.X_OK):
-            self.skip_loudly(f"no racer at {races.program()}: build it, or set HOLDFAST_RACER")
+        if not os.access(run.test_program("racer"), os.X_OK):
+            self.skip_loudly(f"no racer at {run.test_program("racer")}: build it")
         os.chmod(self.scratch.path, 0o755)
         self.seed = fault_table.seed()
         self.dice = random.Random(self.seed)

@@ -15,6 +15,7 @@ import time
 
 import linux_calls
 import loopfs
+import run
 
 _FS_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG = 2
@@ -23,29 +24,21 @@ _SHUTDOWN_WITHOUT_LOG = 2
 _OPTIONS = {"btrfs": "nodiscard"}
 
 
-def program() -> str:
-    """CMake names it for tests; by hand it lies beside the program under test's build."""
-    named = os.environ.get("HOLDFAST_FAULTDISK")
-    if named:
-        return named
-    repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return os.path.join(repository, "build", "dev", "tests", "faultdisk")
-
-
 class Disk:
     """The FUSE program, started with this process as the one that it must not outlive."""
 
     def __init__(self, image: str, scratch: str, name: str):
         loopfs.enter_namespace()
-        if not os.access(program(), os.X_OK):
-            raise loopfs.Unavailable(f"no faultdisk at {program()} (libfuse3-dev, or HOLDFAST_FAULTDISK)")
+        program = run.test_program("faultdisk")
+        if not os.access(program, os.X_OK):
+            raise loopfs.Unavailable(f"no faultdisk at {program} (libfuse3-dev)")
         if not os.path.exists("/dev/fuse"):
             raise loopfs.Unavailable("no /dev/fuse")
         self.directory = os.path.join(scratch, name + ".disk")
         os.mkdir(self.directory)
         self.file = os.path.join(self.directory, "disk")
         self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-            [program(), image, self.directory], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [program, image, self.directory], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, preexec_fn=linux_calls.die_with_parent)
         deadline = time.monotonic() + 20
         while not os.path.ismount(self.directory):

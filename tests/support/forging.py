@@ -16,11 +16,6 @@ PENDING, HASHED, UNSTABLE = 1, 2, 3
 ROOT = 1
 
 
-def forge_program() -> str:
-    found = os.environ.get("HOLDFAST_FORGE") or os.path.join(os.path.dirname(run.binary()), "..", "tests", "forge")
-    return os.path.abspath(found)
-
-
 def number(value: int) -> bytes:
     """Of a key: big-endian."""
     return struct.pack(">Q", value)
@@ -85,7 +80,7 @@ class Catalog:
         return data.hex() or "-"
 
     def _run(self, commands: str, *options) -> str:
-        done = subprocess.run([forge_program(), self.store, *options], input=commands, capture_output=True, text=True,
+        done = subprocess.run([run.test_program("forge"), self.store, *options], input=commands, capture_output=True, text=True,
                               check=False, timeout=60)
         if done.returncode != 0:
             raise AssertionError(f"forge: exit {done.returncode}: {done.stderr}\n{commands[:2000]}")

@@ -19,12 +19,6 @@ _SLOTS = 8
 _MUTATED = 6
 
 
-def program() -> str:
-    """The racer: HOLDFAST_RACER, or where the build put it."""
-    named = os.environ.get("HOLDFAST_RACER")
-    return named or os.path.join(os.path.dirname(os.path.dirname(run.binary())), "tests", "racer")
-
-
 def build_home(root: str, canaries, seed: int) -> None:
     """What racer.cpp expects, owned by USER; symlinks lead to each of the canaries."""
     outside, near = canaries
@@ -103,7 +97,7 @@ class Racer:
         self.tag = tag
         identity = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
         self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-            [program(), os.path.join(root, HOME), tag], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [run.test_program("racer"), os.path.join(root, HOME), tag], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, preexec_fn=linux_calls.die_with_parent, **identity)
         if self._process.stdout.readline() != "racing\n":
             raise AssertionError(f"the racer did not start: {self._process.communicate()[1]}")

@@ -18,6 +18,11 @@ def binary() -> str:
                            or os.path.join(_REPOSITORY, "build", "dev", "cli", "holdfast"))
 
 
+def test_program(name: str) -> str:
+    """A helper written in C++ (forge, racer, faultdisk), beside the program of the same build."""
+    return os.path.join(os.path.dirname(os.path.dirname(binary())), "tests", name)
+
+
 def sanitizers() -> str:
     """What the binary was built with: "", "address,undefined" or "thread"."""
     return os.environ.get("HOLDFAST_SANITIZE", "")

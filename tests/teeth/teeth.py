@@ -50,7 +50,6 @@ class Workshop:
     def guard(self, guard: mutants.Guard):
         """(promises that failed, all output)"""
         environment = dict(os.environ, HOLDFAST=os.path.join(self.build_dir, "cli", "holdfast"),
-                           HOLDFAST_PROGRAMS=os.path.join(self.build_dir, "tests", "support"),
                            HOLDFAST_NO_SKIP="1", **guard.env)
         done = subprocess.run([sys.executable, "-B", os.path.join(self.source, "tests", guard.test), *guard.promises],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
