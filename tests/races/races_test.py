@@ -72,7 +72,7 @@ class RacesMixin:
         self.need_root()
         self.need_program("strace")
         if not os.access(run.test_program("racer"), os.X_OK):
-            self.skip_loudly(f"no racer at {run.test_program("racer")}: build it")
+            self.skip_loudly(f"no racer at {run.test_program('racer')}: build it")
         os.chmod(self.scratch.path, 0o755)
         self.seed = fault_table.seed()
         self.dice = random.Random(self.seed)
