@@ -405,6 +405,8 @@ Result<Store> Store::create(const StorePlace& place, StoreRecord record, std::st
     return status ? catalog::fail(Fault::kInUse, place.store, "somebody made a store here just now")
                   : std::unexpected(status.error());
   if (auto status = store->make_dirs(); !status) return std::unexpected(status.error());
+  // A first capture whose barrier failed left the note, and no state.
+  if (auto status = store->check_barrier(); !status) return std::unexpected(status.error());
   if (auto status = mark_store(store->dir_, record.capture_id); !status)
     return std::unexpected(status.error());
   if (auto status = write_new(store->dir_, layout::kReadme, kReadmeText); !status)
