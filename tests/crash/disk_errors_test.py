@@ -239,8 +239,7 @@ class DiskErrorsMixin(TracedCase):
                     lost = phases.losses(stand.phase, stand.before, phases.whole(stand.volume.path))
                     stand.lost += len(lost)
                     self.assertEqual(lost, [], result.describe())
-                    self.run_again(stand)
-                    self.check_filesystem(stand)
+                    self.run_again(stand)  # no fsck: what ext4 gives up at a read error it may leak
             fault_table.note("read errors from then on", name, self.filesystem, len(points), stand.lost, self.seed)
             stand.close()
 

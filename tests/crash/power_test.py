@@ -9,14 +9,19 @@ single directories durable, out of order with everything else.
 
 import os
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases  # noqa: E402
 import fault_table  # noqa: E402
+import faultdisk  # noqa: E402
 import phases  # noqa: E402
+import run  # noqa: E402
 from stand import Neighbour, Stand, StandCase  # noqa: E402
 
 _KEEPS = ("none", "half", "torn", "all")
+_CUTS = 40  # of each phase on each filesystem, at night
 
 
 @cases.on("ext4", "xfs", "btrfs")
@@ -28,7 +33,8 @@ class PowerCutMixin(StandCase):
         for name in phases.NAMES:
             stand = Stand(self, self.filesystem, phases.BY_NAME[name])
             events = self.events_of(stand)
-            points = range(1, events + 2) if fault_table.everything() else [dice.randint(1, events)]
+            wanted = _CUTS if fault_table.everything() else 1
+            points = sorted(dice.sample(range(1, events + 1), min(wanted, events)))
             struck = 0
             first = dice.randrange(len(_KEEPS))
             for number in points:
@@ -74,6 +80,52 @@ class PowerCutMixin(StandCase):
                 if "" not in stand.phase.done:
                     self.holdfast("verify", stand.volume.path)
             fault_table.note("power cut after success", name, self.filesystem, 1, stand.lost)
+            stand.close()
+
+    def test_right_after_success_without_barriers_is_noticed(self):
+        """The test has teeth: with every sync taken out of the program, what it reports as done is not there."""
+        self.need_program("strace")
+        syncs = "syncfs,fsync,fdatasync"
+        stand = Stand(self, self.filesystem, phases.BY_NAME["rollback"])
+        stand.volume.start("cache")
+        result = stand.command(prefix=[run.strace(), "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syncs}",
+                                       "-e", f"inject={syncs}:retval=0"])
+        stand.volume.cut("none")
+        self.assertIn(result.code, stand.phase.good_codes, result.describe())
+        stand.volume.revive()
+        with self.assertRaises(AssertionError):
+            self.check_after(stand, result)
+        stand.close()
+
+
+@cases.on("ext4", "xfs")
+class ShutdownMixin(StandCase):
+    """The filesystem ends in the middle of a command and its log is not flushed; the disk keeps what it was given."""
+
+    def test_at_a_random_time_loses_nothing_and_the_command_can_be_run_again(self):
+        dice = self.dice()
+        names = phases.NAMES if fault_table.everything() else dice.sample(phases.NAMES, 3)
+        for name in names:
+            stand = Stand(self, self.filesystem, phases.BY_NAME[name])
+            stand.volume.start()
+            begin = time.monotonic()
+            stand.command()
+            seconds = time.monotonic() - begin
+            count = 5 if fault_table.everything() else 1
+            for _ in range(count):
+                delay = dice.random() * seconds
+                with self.subTest(phase=name, after_seconds=delay):
+                    stand.volume.start()
+                    shutdown = threading.Timer(delay, faultdisk.shut_down, (stand.volume.path,))
+                    shutdown.start()
+                    result = stand.command()
+                    shutdown.join()
+                    stand.volume.unmount()
+                    stand.volume.mount()
+                    self.check_after(stand, result)
+                    self.run_again(stand)
+                    self.check_filesystem(stand)
+            fault_table.note("filesystem shut down", name, self.filesystem, count, stand.lost, self.seed)
             stand.close()
 
 
