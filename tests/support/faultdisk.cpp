@@ -50,6 +50,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -347,7 +348,7 @@ int on_getattr(const char* path, struct stat* found, fuse_file_info* /*file*/) {
 
 int on_readdir(const char* /*path*/, void* list, fuse_fill_dir_t fill, off_t /*offset*/,
                fuse_file_info* /*file*/, fuse_readdir_flags /*flags*/) {
-  (void)fill(list, kFile + 1, nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
+  (void)fill(list, kFile + 1, nullptr, 0, fuse_fill_dir_flags{});
   return 0;
 }
 
@@ -382,7 +383,7 @@ int on_getxattr(const char* path, const char* name, char* value, std::size_t siz
   const std::string text = the_disk->counters();
   if (size == 0) return static_cast<int>(text.size());
   if (size < text.size()) return -ERANGE;
-  std::memcpy(value, text.data(), text.size());
+  std::copy(text.begin(), text.end(), value);
   return static_cast<int>(text.size());
 }
 
