@@ -90,6 +90,7 @@ class WipeVolume {
   std::optional<Store> store_;
   WipeChecks checks_;
   Way way_ = Way::kWipe;
+  bool was_wiped_ = false;
   Status status_;
 };
 
@@ -139,23 +140,20 @@ Status WipeVolume::look_after_wipe() {
           "restore moved the files out of the store: they are part of what stands in ROOT");
     return {};
   }
-  if (options_->delete_old) {
-    way_ = Way::kDelete;
-    return {};
-  }
   const auto plan = load_wipe_plan(*store_, store_->record().wipe_number);
   if (!plan) return std::unexpected(plan.error());
   const auto empty = is_root_empty(*store_, *plan);
   if (!empty) return std::unexpected(empty.error());
-  way_ = Way::kNothing;
+  way_ = options_->delete_old ? Way::kDelete : Way::kNothing;
   if (*empty && store_->record().state == StoreState::kWiped) {
     const auto left = has_leftovers(*store_, *plan);
     if (!left) return std::unexpected(left.error());
     // What the refresh could not take may be taken now, and is listed again if not.
     const bool gaps = store_->record().missed != 0 || store_->record().unstable != 0;
     if (*left || gaps) way_ = Way::kResume;
+    was_wiped_ = true;
   }
-  if (*empty) return {};
+  if (*empty || options_->delete_old) return {};
   return catalog::refused("image-present", place_.root,
                           "the volume was wiped already, and something stands in ROOT now",
                           "--again moves a failed image aside; --delete frees the old system");
@@ -366,7 +364,8 @@ Status WipeVolume::delete_if_asked() {
     wanted = space->free_bytes < *options_->need_bytes;
   }
   if (!wanted) return {};
-  if (session_->report().exit_code != 0) {
+  // Whoever asks again has seen what was listed; what is wanted and not held stays in any case.
+  if (session_->report().exit_code != 0 && !was_wiped_) {
     session_->problem(
         {.kind = ProblemKind::kWarning,
          .path = {},
