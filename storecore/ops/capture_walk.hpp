@@ -8,8 +8,8 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <system_error>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 

@@ -19,6 +19,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -264,7 +265,12 @@ std::string make_uuid() {
   std::size_t filled = 0;
   while (filled < bytes.size()) {
     const ssize_t count = ::getrandom(bytes.data() + filled, bytes.size() - filled, 0);
-    if (count > 0) filled += static_cast<std::size_t>(count);
+    if (count > 0) {
+      filled += static_cast<std::size_t>(count);
+    } else if (errno != EINTR) {  // forbidden by a sandbox: the processor or /dev/urandom has some
+      std::random_device device;
+      while (filled < bytes.size()) bytes[filled++] = static_cast<std::uint8_t>(device());
+    }
   }
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x40);  // version 4
   bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);  // RFC 4122 variant

@@ -42,7 +42,7 @@ Stat to_stat(const struct statx& raw) noexcept {
   stat.blocks = raw.stx_blocks;
   stat.device = device_number(raw.stx_dev_major, raw.stx_dev_minor);
   stat.rdev = device_number(raw.stx_rdev_major, raw.stx_rdev_minor);
-  if ((raw.stx_mask & STATX_MNT_ID) != 0) stat.mount_id = raw.stx_mnt_id;
+  stat.mount_id = raw.stx_mnt_id;
   stat.attributes = raw.stx_attributes & raw.stx_attributes_mask;
   stat.atime = timestamp(raw.stx_atime);
   stat.mtime = timestamp(raw.stx_mtime);
@@ -58,6 +58,8 @@ SysResult<Stat> ask(int dir, const char* name, int flags) noexcept {
     result = ::statx(dir, name, flags | AT_NO_AUTOMOUNT, kWanted, &raw);
   } while (result != 0 && errno == EINTR);
   if (result != 0) return std::unexpected(catalog::last_error());
+  // Where the kernel has no statx, the C library makes one of fstatat(2).
+  if ((raw.stx_mask & STATX_MNT_ID) == 0) return catalog::sys_error(ENOSYS);
   return to_stat(raw);
 }
 
