@@ -88,12 +88,11 @@ std::string overview_text() {
   for (const CommandSpec& spec : commands()) {
     text += fmt::format("  {:<10}{}\n", spec.name, spec.summary);
   }
-  text +=
-      "\n" +
-      wrapped(
-          "ROOT is the directory that stands for a system or a data volume: a mount point or any "
-          "directory. Its store is ROOT/.holdfast.",
-          kHelpWidth, 0);
+  text += "\n";
+  text += wrapped(
+      "ROOT is the directory that stands for a system or a data volume: a mount point or any "
+      "directory. Its store is ROOT/.holdfast.",
+      kHelpWidth, 0);
   text +=
       "\n\nholdfast COMMAND -h      the options on one screen\n"
       "holdfast COMMAND --help  everything, with exit codes and an example\n"

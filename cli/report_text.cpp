@@ -233,7 +233,8 @@ std::string summary_text(Command command, const core::RunReport& report) {
     // A volume that got nowhere has its error on stderr and nothing to add up.
     const bool refused = volume.error && !volume.state && !volume.ready;
     if (!refused) {
-      text += (text.empty() ? "" : "\n") + volume_text(command, volume);
+      if (!text.empty()) text += "\n";
+      text += volume_text(command, volume);
     }
   }
   return text;
