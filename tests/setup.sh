@@ -4,6 +4,7 @@
 #   tests/setup.sh build   to build, and to run tests/demo.sh
 #   tests/setup.sh test    and what the tests compare with
 #   tests/setup.sh check   and clang 19: sanitizer runtimes, clang-format, clang-tidy (the default)
+#   tests/setup.sh bench   to build, and what the benchmark measures beside holdfast
 #
 # Where nothing is missing, nothing is called: no network, no root.
 set -euo pipefail
@@ -16,17 +17,22 @@ build_packages=(
 )
 test_packages=(
   lmdb-utils xfsprogs btrfs-progs ntfs-3g acl attr strace libcap2-bin git
-  libfuse3-dev
+  libfuse3-dev valgrind
 )
 check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
+)
+
+bench_packages=(
+  xfsprogs btrfs-progs restic borgbackup ostree gnuplot-nox valgrind
 )
 
 case "${1:-check}" in
   build) wanted=("${build_packages[@]}") ;;
   test) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
   check) wanted=("${build_packages[@]}" "${test_packages[@]}" "${check_packages[@]}") ;;
-  *) echo "usage: tests/setup.sh [build|test|check]" >&2; exit 2 ;;
+  bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
+  *) echo "usage: tests/setup.sh [build|test|check|bench]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
