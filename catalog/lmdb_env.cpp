@@ -169,6 +169,11 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
   return impl;
 }
 
+// ENOMEM is the kernel's word, EINVAL valgrind's.
+bool is_too_large(std::error_code cause) {
+  return cause == std::errc::not_enough_memory || cause == std::errc::invalid_argument;
+}
+
 // Address space can be short (ulimit -v, containers), and so can a 48-bit one under sanitizers.
 Result<std::unique_ptr<Env::Impl>> map_what_fits(int directory_fd, Env::Mode mode,
                                                  std::size_t bytes) {
@@ -176,7 +181,7 @@ Result<std::unique_ptr<Env::Impl>> map_what_fits(int directory_fd, Env::Mode mod
   bytes = std::max((bytes + page - 1) / page * page, page);
   for (;;) {
     auto impl = map_file(directory_fd, mode, bytes);
-    if (impl || impl.error().cause != std::errc::not_enough_memory || bytes / 2 < kLeastMap) {
+    if (impl || !is_too_large(impl.error().cause) || bytes / 2 < kLeastMap) {
       return impl;
     }
     bytes /= 2;
