@@ -6,6 +6,7 @@ counts only if the check behind it held.
 """
 
 import dataclasses
+import fcntl
 import os
 import statistics
 import subprocess
@@ -97,8 +98,13 @@ def run(command, cwd="/", env=None, watch_memory: bool = False) -> Run:
 
 
 def _anonymous_file():
-    """In memory: what a command prints must not become work for the disk that is measured."""
-    return os.fdopen(os.memfd_create("output"), "w+b")
+    """In memory: what a command prints must not become work for the disk that is measured.
+
+    Appending, since processes that share it would otherwise overwrite each other's lines.
+    """
+    fd = os.memfd_create("output")
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+    return os.fdopen(fd, "w+b")
 
 
 def _content(file) -> bytes:

@@ -20,7 +20,7 @@ import measure
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _README = os.path.join(_REPOSITORY, "bench", "README.md")
 _PLOTS = os.path.join(_REPOSITORY, "docs", "performance")
-_BEGIN, _END = "<!-- results: begin, by bench/report.py -->", "<!-- results: end -->"
+_PERFORMANCE = os.path.join(_REPOSITORY, "docs", "performance.md")
 
 
 def _row(*cells) -> str:
@@ -198,18 +198,25 @@ def plot_name(record: dict) -> str:
 
 
 def publish(records: list) -> None:
-    texts = []
+    if not machine.has("gnuplot"):
+        sys.exit("report: gnuplot is not installed (bench/setup.sh)")
+    texts, plots = [], []
     for record in records:
-        text = scale_markdown(record) if "points" in record else markdown(record)
-        if "points" not in record and machine.has("gnuplot"):
-            plot(record, plot_name(record))
-        texts.append(text)
-    with open(_README, encoding="utf-8") as file:
-        readme = file.read()
-    before, rest = readme.split(_BEGIN, 1)
-    after = rest.split(_END, 1)[1]
-    with open(_README, "w", encoding="utf-8") as file:
-        file.write(f"{before}{_BEGIN}\n\n" + "\n".join(texts) + f"\n{_END}{after}")
+        texts.append(scale_markdown(record) if "points" in record else markdown(record))
+        if "points" not in record and plot(record, plot_name(record)):
+            plots.append(f"![{title(record)}](performance/{plot_name(record)}.svg)\n")
+    _put_between(_README, "results", "\n".join(texts))
+    _put_between(_PERFORMANCE, "plots", "\n".join(plots))
+
+
+def _put_between(path: str, what: str, text: str) -> None:
+    """Replaces what lies between the two marks of that name."""
+    begin, end = f"<!-- {what}: begin, by bench/report.py -->", f"<!-- {what}: end -->"
+    with open(path, encoding="utf-8") as file:
+        before, rest = file.read().split(begin, 1)
+    after = rest.split(end, 1)[1]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def load(paths) -> list:

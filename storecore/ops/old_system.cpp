@@ -20,10 +20,12 @@
 #include "catalog/records.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/gaps.hpp"
+#include "storecore/ops/move_aside.hpp"
 #include "storecore/ops/refresh.hpp"
 #include "storecore/ops/report.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/ops/tree_remover.hpp"
+#include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
@@ -35,6 +37,7 @@
 #include "storecore/store/layout.hpp"
 #include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
+#include "storecore/walk/tree_walk.hpp"
 
 namespace holdfast::core {
 
@@ -170,6 +173,38 @@ Status delete_old_system(Session& session, Store& store) {
   // Unlinking one name moves the ctime that the held one shows: not a sign that somebody wrote.
   store.record().own_changes.push_back({.from = begun, .to = now()});
   return store.save();
+}
+
+Result<std::uint64_t> count_old_system(const Session& session, const Store& store,
+                                       const WipePlan& plan) {
+  const std::vector<std::string> parts{layout::kAside, std::to_string(store.record().wipe_number)};
+  const auto aside = open_dir_below(store.dir(), parts);
+  const auto budget = std::make_shared<FdBudget>(FdBudget::default_size());
+  std::atomic<std::uint64_t> names{0};
+  for (const WipePlan::Item& item : plan.moves) {
+    const auto moved = aside ? is_inode(*aside, item) : Result<bool>(false);
+    if (!moved) return std::unexpected(moved.error());
+    const auto back = *moved ? Result<bool>(false) : is_inode(store.root(), item);
+    if (!back) return std::unexpected(back.error());
+    if (!*moved && !*back) continue;
+    const auto parent = open_parent(*moved ? DirFd(*aside) : store.root(), item.path);
+    if (!parent) return failed("openat", item.path, parent.error());
+    auto dir = open_dir_at(*parent, last_component(item.path).c_str());
+    if (!dir && dir.error().value() != ENOTDIR && dir.error().value() != ELOOP)
+      return failed("openat", item.path, dir.error());
+    if (!dir) {
+      names.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
+    const auto count = [&names](const auto&...) -> Status {
+      names.fetch_add(1, std::memory_order_relaxed);
+      return {};
+    };
+    TreeWalk walk(session.context(), count, count);
+    if (auto status = walk.run(DirNode::root(std::move(*dir), budget)); !status)
+      return std::unexpected(status.error());
+  }
+  return names.load(std::memory_order_relaxed);
 }
 
 }  // namespace holdfast::core

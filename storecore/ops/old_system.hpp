@@ -4,6 +4,7 @@
 
 #include "catalog/error.hpp"
 #include "storecore/ops/session.hpp"
+#include "storecore/ops/wipe_plan.hpp"
 #include "storecore/store/store.hpp"
 
 namespace holdfast::core {
@@ -14,5 +15,11 @@ namespace holdfast::core {
 /// `old_system_complete = false` durably, and a barrier was made, before the first unlink.
 /// Repeatable.
 [[nodiscard]] catalog::Status delete_old_system(Session& session, Store& store);
+
+/// Names of the old system that stand in aside/N, or in ROOT again: every entry that the plan moves
+/// and all below it. What is counted when wipe ends is missing if it is not counted at rollback.
+[[nodiscard]] catalog::Result<std::uint64_t> count_old_system(const Session& session,
+                                                              const Store& store,
+                                                              const WipePlan& plan);
 
 }  // namespace holdfast::core

@@ -1,6 +1,5 @@
 #include "storecore/ops/only_names.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <algorithm>
@@ -26,11 +25,10 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
-#include "storecore/run/first_error.hpp"
-#include "storecore/run/pool.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
+#include "storecore/walk/tree_walk.hpp"
 
 namespace holdfast::core {
 
@@ -42,55 +40,6 @@ namespace {
 /// More inodes in doubt than this are not looked at one by one: the answer is no already.
 constexpr std::size_t kMaxDoubts = 200'000;
 constexpr std::size_t kExamples = 5;
-
-/// Calls @p visit(dir fd, node, name, stat) for every name below a directory that is none itself,
-/// in parallel. What cannot be looked at ends it: a name that was not counted would look like one
-/// outside of the store.
-class EachName {
- public:
-  using Visit = std::function<Status(const Fd&, DirNode&, const std::string&, const Stat&)>;
-  EachName(const RunContext& context, Visit visit)
-      : context_(&context), visit_(std::move(visit)), pool_(context.jobs) {}
-  [[nodiscard]] Status run(Fd top) {
-    auto node = DirNode::root(std::move(top), std::make_shared<FdBudget>(FdBudget::default_size()));
-    pool_.push([this, node] { list(node); });
-    pool_.run();
-    return errors_.status();
-  }
-
- private:
-  void list(const std::shared_ptr<DirNode>& node) {
-    if (errors_.failed() || context_->stopped()) return;
-    const auto dir = node->open();
-    if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
-    thread_local DirReader listing;
-    while (true) {
-      const auto more = listing.fill((*dir)->get());
-      if (!more) return errors_.set(failed("getdents64", node->path(), more.error()).error());
-      if (!*more) break;
-      Dirent dirent;
-      while (listing.next(dirent)) {
-        const std::string name(dirent.view());
-        bool is_directory = dirent.type == DT_DIR;
-        if (!is_directory) {
-          const auto stat = stat_at(**dir, name);
-          if (!stat) return errors_.set(failed("statx", node->path_of(name), stat.error()).error());
-          is_directory = stat->is_directory();
-          if (!is_directory && !errors_.check(visit_(**dir, *node, name, *stat))) return;
-        }
-        if (is_directory) {
-          auto child = DirNode::child(node, name);
-          pool_.push([this, child = std::move(child)] { list(child); });
-        }
-      }
-    }
-  }
-
-  const RunContext* context_;
-  Visit visit_;
-  Pool pool_;
-  FirstError errors_;
-};
 
 struct Doubt {
   std::uint32_t links = 0;
@@ -106,8 +55,12 @@ class Search {
   [[nodiscard]] catalog::Result<OnlyNames> run();
 
  private:
-  [[nodiscard]] Status look(const Fd& dir, DirNode& node, const std::string& name,
-                            const Stat& held);
+  using Visit =
+      std::function<void(const Fd& dir, DirNode& node, const std::string& name, const Stat& stat)>;
+  /// Every name below @p top that is no directory; a name that cannot be looked at ends it, since
+  /// it would count as one outside of the store.
+  [[nodiscard]] Status each_file(Fd top, const Visit& visit) const;
+  void look(const Fd& dir, DirNode& node, const std::string& name, const Stat& held);
   [[nodiscard]] bool is_in_root(const Fd& mirror, DirNode& node, const std::string& name,
                                 const Stat& held);
   [[nodiscard]] bool is_copy(const Fd& mirror, const Fd& root, const std::string& name) const;
@@ -133,7 +86,8 @@ bool Search::is_copy(const Fd& mirror, const Fd& root, const std::string& name) 
   return same && *same;
 }
 
-bool Search::is_in_root(const Fd& mirror, DirNode& node, const std::string& name, const Stat& held) {
+bool Search::is_in_root(const Fd& mirror, DirNode& node, const std::string& name,
+                        const Stat& held) {
   thread_local std::string last_path;
   thread_local std::optional<Fd> last;
   thread_local std::uint64_t last_root = 0;
@@ -158,22 +112,34 @@ bool Search::is_in_root(const Fd& mirror, DirNode& node, const std::string& name
   return alike && (!held.is_regular() || is_copy(mirror, *last, name));
 }
 
-Status Search::look(const Fd& dir, DirNode& node, const std::string& name, const Stat& held) {
+Status Search::each_file(Fd top, const Visit& visit) const {
+  const auto with_stat = [&visit](const Fd& dir, DirNode& node, const Dirent& entry) -> Status {
+    const std::string name(entry.view());
+    const auto stat = stat_at(dir, name);
+    if (!stat) return failed("statx", node.path_of(name), stat.error());
+    visit(dir, node, name, *stat);
+    return {};
+  };
+  auto budget = std::make_shared<FdBudget>(FdBudget::default_size());
+  return TreeWalk(session_->context(), {}, with_stat)
+      .run(DirNode::root(std::move(top), std::move(budget)));
+}
+
+void Search::look(const Fd& dir, DirNode& node, const std::string& name, const Stat& held) {
   progress_->files.fetch_add(1, std::memory_order_relaxed);
   const bool safe = is_in_root(dir, node, name, held);
   const std::lock_guard lock(mutex_);
   ++result_.files;
-  if (safe) return {};
+  if (safe) return;
   if (doubts_.size() >= kMaxDoubts && !doubts_.contains(held.inode)) {
     ++result_.only_here;
     result_.at_least = true;
-    return {};
+    return;
   }
   Doubt& doubt = doubts_[held.inode];
   doubt.links = held.links;
   ++doubt.names;
   if (doubt.path.empty()) doubt.path = node.path_of(name);
-  return {};
 }
 
 Status Search::count_inside() {
@@ -182,14 +148,15 @@ Status Search::count_inside() {
     auto top = store_->subdir(area);
     if (!top && top.error().cause.value() == ENOENT) continue;
     if (!top) return std::unexpected(top.error());
-    EachName names(session_->context(),
-                   [this](const Fd&, DirNode&, const std::string&, const Stat& stat) -> Status {
-                     const std::lock_guard lock(mutex_);
-                     if (const auto doubt = doubts_.find(stat.inode); doubt != doubts_.end())
-                       ++doubt->second.inside;
-                     return {};
-                   });
-    if (auto status = names.run(std::move(*top)); !status) return status;
+    if (auto status = each_file(std::move(*top),
+                                [this](const Fd&, DirNode&, const std::string&, const Stat& stat) {
+                                  const std::lock_guard lock(mutex_);
+                                  if (const auto doubt = doubts_.find(stat.inode);
+                                      doubt != doubts_.end())
+                                    ++doubt->second.inside;
+                                });
+        !status)
+      return status;
   }
   return {};
 }
@@ -197,11 +164,11 @@ Status Search::count_inside() {
 catalog::Result<OnlyNames> Search::run() {
   auto tree = store_->subdir(layout::kTree);
   if (!tree) return std::unexpected(tree.error());
-  EachName names(session_->context(),
-                 [this](const Fd& dir, DirNode& node, const std::string& name, const Stat& held) {
-                   return look(dir, node, name, held);
-                 });
-  if (auto status = names.run(std::move(*tree)); !status) return std::unexpected(status.error());
+  if (auto status =
+          each_file(std::move(*tree), [this](const Fd& dir, DirNode& node, const std::string& name,
+                                             const Stat& held) { look(dir, node, name, held); });
+      !status)
+    return std::unexpected(status.error());
   if (!doubts_.empty() && !result_.at_least) {
     if (auto status = count_inside(); !status) return std::unexpected(status.error());
   }

@@ -1,7 +1,5 @@
 #include "storecore/ops/protect.hpp"
 
-#include <dirent.h>
-
 #include <array>
 #include <cerrno>
 #include <memory>
@@ -13,15 +11,13 @@
 #include "catalog/problem.hpp"
 #include "storecore/ops/session.hpp"
 #include "storecore/os/attrs.hpp"
-#include "storecore/os/dirents.hpp"
-#include "storecore/os/stat.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
-#include "storecore/run/first_error.hpp"
-#include "storecore/run/pool.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/store.hpp"
 #include "storecore/walk/dir_node.hpp"
+#include "storecore/walk/tree_walk.hpp"
 
 namespace holdfast::core {
 
@@ -39,52 +35,16 @@ bool cannot(std::error_code error) {
          value == EINVAL;
 }
 
-class MirrorFlags {
- public:
-  MirrorFlags(bool immutable, const RunContext& context)
-      : immutable_(immutable), pool_(context.jobs) {}
-  [[nodiscard]] Status run(std::shared_ptr<DirNode> tree) {
-    pool_.push([this, tree = std::move(tree)] { visit(tree); });
-    pool_.run();
-    return errors_.status();
-  }
-
- private:
-  void visit(const std::shared_ptr<DirNode>& node) {
-    if (errors_.failed()) return;
-    const auto dir = node->open();
-    if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
-    if (auto set = set_immutable((*dir)->get(), immutable_); !set)
-      return errors_.set(failed("ioctl(FS_IOC_SETFLAGS)", node->path(), set.error()).error());
-    failpoint("directory-flagged");
-    thread_local DirReader listing;
-    while (true) {
-      const auto more = listing.fill((*dir)->get());
-      if (!more) return errors_.set(failed("getdents64", node->path(), more.error()).error());
-      if (!*more) break;
-      Dirent dirent;
-      while (listing.next(dirent)) {
-        if (dirent.type == DT_UNKNOWN) {
-          const auto stat = stat_at(**dir, dirent.name);
-          if (!stat || !stat->is_directory()) continue;
-        } else if (dirent.type != DT_DIR) {
-          continue;
-        }
-        auto child = DirNode::child(node, std::string(dirent.view()));
-        pool_.push([this, child = std::move(child)] { visit(child); });
-      }
-    }
-  }
-
-  const bool immutable_;
-  Pool pool_;
-  FirstError errors_;
-};
-
 Status set_all(Session& session, const Store& store, bool immutable) {
   auto tree = store.tree(std::make_shared<FdBudget>(FdBudget::default_size()));
   if (!tree) return std::unexpected(tree.error());
-  if (auto set = MirrorFlags(immutable, session.context()).run(std::move(*tree)); !set) return set;
+  const auto flag = [immutable](const Fd& dir, DirNode& node) -> Status {
+    if (auto set = set_immutable(dir.get(), immutable); !set)
+      return failed("ioctl(FS_IOC_SETFLAGS)", node.path(), set.error());
+    failpoint("directory-flagged");
+    return {};
+  };
+  if (auto set = TreeWalk(session.context(), flag, {}).run(std::move(*tree)); !set) return set;
   for (const char* name : kProtected) {
     const auto dir = store.subdir(name);
     if (!dir) return std::unexpected(dir.error());

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -35,6 +37,7 @@
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/store/layout.hpp"
 #include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
@@ -264,21 +267,35 @@ bool RestoreBuilder::make(RestoreDir& dir) {
   return made;
 }
 
+/// The mark goes with all other attributes that the record does not have, when the directory is
+/// finished. Filesystems without attributes, and ordinary users, who can harm only themselves, go
+/// by the owner.
+void RestoreBuilder::mark(const Fd& fd) const {
+  const std::string& id = run_->store.record().capture_id;
+  (void)fsetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size(), 0);
+}
+
+bool RestoreBuilder::is_marked(const Fd& parent, const std::string& staging) const {
+  const auto fd = open_dir_at(parent, staging.c_str());
+  const auto stat = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
+  if (!stat) return false;
+  std::string id(run_->store.record().capture_id.size(), '\0');
+  const ssize_t length = fgetxattr(fd->get(), layout::kStagingXattr, id.data(), id.size());
+  if (length >= 0) return id == run_->store.record().capture_id;
+  return (!run_->privileged || errno == ENOTSUP) && stat->uid == geteuid();
+}
+
 bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
   const std::string staging = staging_of(*run_, dir);
   auto made = mkdir_at(parent, staging.c_str(), 0700);
   if (!made && made.error().value() == EEXIST) {
-    // An interrupted run's, then: ours, or given to its owner already. Anybody else's is put out of
-    // the way.
-    const auto stat = stat_at(parent, staging);
-    const bool ours =
-        stat && stat->is_directory() && (stat->uid == geteuid() || stat->uid == dir.record.uid);
-    if (ours) {
+    // An interrupted run's, most likely. What is not marked is nobody's to build on: it may be
+    // finished but for its name, or a directory that a user moved here to have it given to him.
+    if (is_marked(parent, staging)) {
       made = {};
       make_writable(dir, parent, staging);
     } else {
-      if (!run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging")))
-        return false;
+      if (!run_->errors.check(dissolve_staging(*run_, parent, staging, dir))) return false;
       made = mkdir_at(parent, staging.c_str(), 0700);
     }
   }
@@ -292,6 +309,7 @@ bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
     run_->leave(dir.captured_path(), "openat", fd.error(), {}, entries_of(dir));
     return false;
   }
+  if (run_->privileged) mark(*fd);
   // Inherited from where it stands: it would refuse files of other projects (EXDEV).
   if (const auto now = read_flags(fd->get()); now && now->project_inherit)
     (void)write_flags(fd->get(), now->flags & ~static_cast<std::uint32_t>(FS_PROJINHERIT_FL));

@@ -18,6 +18,7 @@
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/move_aside.hpp"
+#include "storecore/ops/old_system.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/protect.hpp"
 #include "storecore/ops/report.hpp"
@@ -41,6 +42,9 @@ using catalog::Status;
 
 namespace {
 
+/// Fewer missing names than one in so many do not stop a rollback: they are listed.
+constexpr std::uint64_t kFewNames = 1000;
+
 class RollbackVolume {
  public:
   RollbackVolume(Session& session, StorePlace place)
@@ -54,6 +58,7 @@ class RollbackVolume {
   [[nodiscard]] Status work();
   [[nodiscard]] Status check();
   [[nodiscard]] Status check_old_system() const;
+  [[nodiscard]] Status check_names() const;
   [[nodiscard]] Status bring_back(FlagJournal& flags);
   [[nodiscard]] Status bring_back(FlagJournal& flags, const WipePlan::Item& item, DirFd top);
   [[nodiscard]] Status open_projects(FlagJournal& flags);
@@ -112,11 +117,32 @@ Status RollbackVolume::check_old_system() const {
     // never ours.
     if (++count <= 5) gone += (gone.empty() ? "" : ", ") + catalog::escape_name(item.path);
   }
-  if (count == 0) return {};
+  if (count == 0) return check_names();
   if (count > 5) gone += fmt::format(" and {} more", count - 5);
   return catalog::refused("old-system-incomplete", place_.root,
                           fmt::format("of the old system is gone: {}", gone),
                           "what was captured is safe: holdfast restore brings it back");
+}
+
+/// What is gone below the entries that were moved. A few names may have gone by the hand of a
+/// process that still works in the old system; more than that is somebody's clean-up.
+Status RollbackVolume::check_names() const {
+  const std::uint64_t known = store_->record().old_system_names;
+  if (known == 0) return {};
+  const auto found = count_old_system(*session_, *store_, plan_);
+  if (!found) return std::unexpected(found.error());
+  if (*found >= known) return {};
+  const std::uint64_t gone = known - *found;
+  const std::string text = fmt::format("{} of {} names of the old system are gone", gone, known);
+  if (gone > known / kFewNames)
+    return catalog::refused("old-system-incomplete", place_.root, text,
+                            "what was captured is safe: holdfast restore brings it back");
+  session_->problem({.kind = catalog::ProblemKind::kLeft,
+                     .path = {},
+                     .operation = {},
+                     .error_number = 0,
+                     .reason = text});
+  return {};
 }
 
 Status RollbackVolume::bring_back(FlagJournal& flags, const WipePlan::Item& item, DirFd top) {

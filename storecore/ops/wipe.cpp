@@ -227,6 +227,7 @@ Status WipeVolume::begin_plan() {
   record.wipe_number = number;
   record.wipe_refreshed = false;
   record.old_system_complete = true;
+  record.old_system_names = 0;
   record.moved_out = false;
   record.restored_all = false;
   return store_->enter(StoreState::kWiping);
@@ -341,6 +342,11 @@ Status WipeVolume::write_marker() const {
 Status WipeVolume::finish_wipe() {
   if (auto marked = write_marker(); !marked) return marked;
   if (auto barrier = store_->barrier(); !barrier) return barrier;
+  const auto plan = load_wipe_plan(*store_, store_->record().wipe_number);
+  if (!plan) return std::unexpected(plan.error());
+  const auto names = count_old_system(*session_, *store_, *plan);
+  if (!names) return std::unexpected(names.error());
+  store_->record().old_system_names = *names;
   failpoint("wiped-before-protect");
   const auto guarded =
       session_->phase("protect", [&](Progress&) { return protect_store(*session_, *store_); });

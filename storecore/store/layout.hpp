@@ -32,5 +32,8 @@ inline constexpr const char* kStagingPrefix = ".holdfast-restore-";
 /// Marks a directory as a store, with the capture id as value: how other stores are recognised.
 inline constexpr const char* kMarkXattr = "trusted.holdfast.store";
 inline constexpr const char* kMarkXattrUser = "user.holdfast.store";
+/// Marks a directory that restore is building, with the capture id as value: a user can put another
+/// one under its name, but cannot mark it.
+inline constexpr const char* kStagingXattr = "trusted.holdfast.staging";
 
 }  // namespace holdfast::core::layout

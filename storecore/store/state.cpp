@@ -117,6 +117,7 @@ json to_json(const StoreRecord& record) {
           {"wipe_number", record.wipe_number},
           {"wipe_refreshed", record.wipe_refreshed},
           {"old_system_complete", record.old_system_complete},
+          {"old_system_names", record.old_system_names},
           {"protected_dirs", record.protected_dirs},
           {"moved_out", record.moved_out},
           {"restored_all", record.restored_all},
@@ -150,6 +151,7 @@ StoreRecord record_of(const json& value) {
   record.wipe_number = value.at("wipe_number").get<std::uint32_t>();
   record.wipe_refreshed = value.at("wipe_refreshed").get<bool>();
   record.old_system_complete = value.at("old_system_complete").get<bool>();
+  record.old_system_names = value.value("old_system_names", std::uint64_t{0});
   record.protected_dirs = value.at("protected_dirs").get<bool>();
   record.moved_out = value.at("moved_out").get<bool>();
   record.restored_all = value.at("restored_all").get<bool>();

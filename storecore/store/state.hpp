@@ -72,9 +72,11 @@ struct StoreRecord {
   std::uint32_t wipe_number = 0;     ///< N of the aside/N that holds the old system; 0: never wiped
   bool wipe_refreshed = false;       ///< the refresh from aside/N is sealed: deletion may go on
   bool old_system_complete = false;  ///< aside/N is whole: rollback can bring it back
-  bool protected_dirs = false;       ///< directories of store and mirror are (being) set immutable
-  bool moved_out = false;            ///< restore used mode move: the store no longer has every name
-  bool restored_all = false;         ///< a complete restore has ended once
+  std::uint64_t old_system_names =
+      0;  ///< names in aside/N when the wipe ended: rollback counts again; 0: unknown
+  bool protected_dirs = false;  ///< directories of store and mirror are (being) set immutable
+  bool moved_out = false;       ///< restore used mode move: the store no longer has every name
+  bool restored_all = false;    ///< a complete restore has ended once
   std::vector<OwnChange> own_changes;
 };
 

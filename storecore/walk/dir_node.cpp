@@ -151,7 +151,7 @@ SysResult<SharedFd> DirNode::open_below(const Fd& parent) {
 
 void DirNode::close() noexcept {
   if (!parent_) return;  // nothing leads back to it
-  SharedFd gone;  // closed outside the lock
+  SharedFd gone;         // closed outside the lock
   turn_.store(0, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   gone.swap(fd_);
