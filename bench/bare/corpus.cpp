@@ -25,6 +25,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numbers>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -111,10 +112,12 @@ std::vector<Directory> plan(const Options& options) {
 }
 
 std::string path_of(const std::vector<Directory>& directories, std::size_t number) {
-  std::string path = directory_name(number);
-  while (number != 0) {
-    number = directories[number].parent;
-    path = directory_name(number) + "/" + path;
+  std::vector<std::size_t> way{number};
+  while (way.back() != 0) way.push_back(directories[way.back()].parent);
+  std::string path;
+  for (const std::size_t step : std::views::reverse(way)) {
+    if (!path.empty()) path += '/';
+    path += directory_name(step);
   }
   return path;
 }
@@ -199,7 +202,8 @@ bool parse_options(int argc, char** argv, Options& options) {
     } else if (word == "--one-directory") {
       options.one_directory = true;
     } else if (word.starts_with("--")) {
-      if (i + 1 == argc || !take_number(word, argv[++i], options)) return false;
+      ++i;
+      if (i == argc || !take_number(word, argv[i], options)) return false;
     } else if (options.top == nullptr) {
       options.top = argv[i];
     } else {
