@@ -81,5 +81,7 @@ def judge(line: Line, results: measure.Results, cold: bool) -> dict:
         if not results.counts(step):
             return told | {"verdict": f"{step}: not measured"}
     ratio = measure.ratio(results, line.above, line.below)
+    rounds = min(len(results.samples[step]) for step in line.steps)
+    verdict = "met" if ratio.value <= line.limit else "MISSED"
     return told | {"ratio": ratio.value, "low": ratio.low, "high": ratio.high,
-                   "verdict": "met" if ratio.value <= line.limit else "MISSED"}
+                   "verdict": verdict if rounds >= _ROUNDS else f"{verdict} ({rounds} rounds)"}

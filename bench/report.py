@@ -65,25 +65,25 @@ def acceptance(record: dict, results: measure.Results) -> list:
 
 
 def steps(results: measure.Results) -> list:
-    table = [_row("step", "median", "min to max", "CPU", "others", ""),
-             _row("---", "---:", "---", "---:", "---:", "---")]
+    table = [_row("step", "median", "min to max", "CPU", "others", "rounds", ""),
+             _row("---", "---:", "---", "---:", "---:", "---:", "---")]
     for step, samples in results.samples.items():
         seconds = [sample.seconds for sample in samples]
-        note = f"FAILED: {results.failures[step]}" if step in results.failures else ""
+        note = f"FAILED: {_one_line(results.failures[step])}" if step in results.failures else ""
         table.append(_row(step, f"{statistics.median(seconds):.3f} s", f"{min(seconds):.3f} to {max(seconds):.3f}",
                           f"{statistics.median(sample.cpu for sample in samples):.2f} s",
-                          f"{statistics.median(sample.others for sample in samples):.2f}", note))
+                          f"{statistics.median(sample.others for sample in samples):.2f}", len(samples), note))
         phases = {name for sample in samples for name in sample.phases}
         for name in sorted(phases, key=lambda name: list(samples[0].phases).index(name)
                            if name in samples[0].phases else 99):
             found = results.seconds(step, name)
             table.append(_row(f"&emsp;{name}", f"{statistics.median(found):.3f} s",
-                              f"{min(found):.3f} to {max(found):.3f}", "", "", ""))
+                              f"{min(found):.3f} to {max(found):.3f}", "", "", "", ""))
     for step, reason in results.failures.items():
         if step not in results.samples:
-            table.append(_row(step, "", "", "", "", f"FAILED: {_one_line(reason)}"))
+            table.append(_row(step, "", "", "", "", "", f"FAILED: {_one_line(reason)}"))
     for step, program in results.missing.items():
-        table.append(_row(step, "", "", "", "", f"{program} is not installed"))
+        table.append(_row(step, "", "", "", "", "", f"{program} is not installed"))
     return table
 
 
@@ -96,7 +96,8 @@ def others(results: measure.Results) -> list:
     for above, below in lines.COMPARED:
         if results.counts(above) and results.counts(below):
             ratio = measure.ratio(results, (above,), (below,))
-            table.append(_row(f"{above} / {below}", _ratio(ratio.value), f"{_ratio(ratio.low)} to {_ratio(ratio.high)}"))
+            table.append(_row(f"{above} / {below}", _ratio(ratio.value),
+                              f"{_ratio(ratio.low)} to {_ratio(ratio.high)}"))
     return table
 
 

@@ -225,7 +225,7 @@ class Stage:
         try:
             run = measure.run(command, cwd, env, self.watch_memory)
             told = (check(run) if check else None) or {}
-        except measure.CheckFailed as failure:
+        except (measure.CheckFailed, OSError, KeyError, ValueError) as failure:  # what is not there fails the check too
             for failed in filter(None, (step, proves)):
                 self.results.fail(failed, str(failure))
             raise StepFailed(f"{step}: {failure}") from failure

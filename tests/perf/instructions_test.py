@@ -86,8 +86,8 @@ class InstructionsPerFile(cases.VolumeCase):
         self.assertEqual(found.keys(), recorded.keys())
         print()
         for command, wanted in recorded.items():
-            print(f"    {command:15} {found[command]:9,} instructions a file, {found[command] / wanted:5.2f} of the record",
-                  flush=True)
+            print(f"    {command:15} {found[command]:9,} instructions a file, "
+                  f"{found[command] / wanted:5.2f} of the record", flush=True)
             with self.subTest(command):
                 self.assertLess(found[command], wanted * _MARGIN)
 
