@@ -137,7 +137,8 @@ def scale_markdown(record: dict) -> str:
             elif point["files"] > 1000:
                 cells.append(f"{seconds / point['files'] * 1e6:.2f} us")
             else:
-                cells.append(f"{seconds:.1f} s, {point['bytes'] / seconds / 1e9:.1f} GB/s")
+                read = step in ("capture", "verify")  # the others look at no byte
+                cells.append(f"{seconds:.2f} s" + (f", {point['bytes'] / seconds / 1e9:.1f} GB/s" if read else ""))
         catalog = f"{point['catalog_bytes'] / point['files']:.0f} B/file" if point["files"] > 1000 else ""
         text.append(_row(point["name"], *cells, f"{point['anonymous'] / 2**20:.1f} MiB", catalog))
     text += ["", _row("what", "value", "at most", ""), _row("---", "---:", "---:", "---")]
