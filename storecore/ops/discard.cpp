@@ -223,7 +223,10 @@ Status DiscardVolume::remove() {
         if (auto finished = flags.finish(); !finished) return finished;
       }
       TreeRemover remover(*session_, *store_, flags, {});
-      if (auto status = remover.run(std::move(*top), progress); !status) return status;
+      if (auto status =
+              remover.run(std::move(*top), progress, catalog::join_path(layout::kStore, area));
+          !status)
+        return status;
       session_->report().counts.add(Count::kDeleted, remover.deleted());
       left += remover.left();
       if (remover.left() == 0) {

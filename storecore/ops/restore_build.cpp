@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -267,9 +268,8 @@ bool RestoreBuilder::make(RestoreDir& dir) {
   return made;
 }
 
-/// The mark goes with all other attributes that the record does not have, when the directory is
-/// finished. Filesystems without attributes, and ordinary users, who can harm only themselves, go
-/// by the owner.
+/// The mark stays until the directory has its name. Filesystems without attributes, and ordinary
+/// users, who can harm only themselves, go by the owner.
 void RestoreBuilder::mark(const Fd& fd) const {
   const std::string& id = run_->store.record().capture_id;
   (void)fsetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size(), 0);
@@ -289,13 +289,15 @@ bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
   const std::string staging = staging_of(*run_, dir);
   auto made = mkdir_at(parent, staging.c_str(), 0700);
   if (!made && made.error().value() == EEXIST) {
-    // An interrupted run's, most likely. What is not marked is nobody's to build on: it may be
-    // finished but for its name, or a directory that a user moved here to have it given to him.
+    // An interrupted run's, most likely. What is not marked is put out of the way: a user may have
+    // moved a directory here to have it given to him.
     if (is_marked(parent, staging)) {
       made = {};
       make_writable(dir, parent, staging);
     } else {
-      if (!run_->errors.check(dissolve_staging(*run_, parent, staging, dir))) return false;
+      if (!rmdir_at(parent, staging.c_str()) &&
+          !run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging")))
+        return false;
       made = mkdir_at(parent, staging.c_str(), 0700);
     }
   }
@@ -387,6 +389,18 @@ void RestoreBuilder::finish(RestoreDir& dir) {
   if (staged) put_in_place(dir, **fd);
 }
 
+namespace {
+
+/// What is still being built keeps the mark that it has.
+void keep_mark(const DirectoryRecord& now, DirectoryRecord& wanted) {
+  const auto mark = std::ranges::find(now.xattrs, layout::kStagingXattr, &catalog::Xattr::name);
+  if (mark == now.xattrs.end()) return;
+  wanted.xattrs.push_back(*mark);
+  std::ranges::sort(wanted.xattrs, {}, &catalog::Xattr::name);
+}
+
+}  // namespace
+
 void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   DirectoryRecord record = dir.record;
   const auto now = read_directory_record(fd.get());
@@ -394,6 +408,7 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
     record.flags = 0;
     // Below a directory that hands down its project, no other one can be renamed.
     record.project_id = now ? now->project_id : 0;
+    if (now) keep_mark(*now, record);
   }
   if (now && has_record(*now, record)) return;
   run_->tally.changed.fetch_add(1, std::memory_order_relaxed);
@@ -433,6 +448,7 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
                     dir.staging),
         entries_of(dir));
   }
+  (void)fremovexattr(fd.get(), layout::kStagingXattr);
   if (const auto now = read_flags(fd.get()); now && now->project_id != dir.record.project_id) {
     if (const auto set = write_project(fd.get(), dir.record.project_id); !set)
       run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_FSSETXATTR)",

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "catalog/error.hpp"
+#include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/ops/session.hpp"
@@ -49,8 +50,9 @@ TreeRemover::TreeRemover(Session& session, const Store& store, FlagJournal& flag
 
 TreeRemover::~TreeRemover() = default;
 
-Status TreeRemover::run(Fd top, Progress& progress) {
+Status TreeRemover::run(Fd top, Progress& progress, std::string prefix) {
   progress_ = &progress;
+  prefix_ = std::move(prefix);
   auto root = std::make_shared<Dir>();
   root->node = DirNode::root(std::move(top), std::make_shared<FdBudget>(FdBudget::default_size()));
   pool_.push([this, root] { begin(root); });
@@ -65,7 +67,7 @@ void TreeRemover::leave(const std::string& path, std::string_view operation, std
                         std::string_view reason) {
   left_.fetch_add(1, std::memory_order_relaxed);
   session_->problem({.kind = catalog::ProblemKind::kLeft,
-                     .path = path,
+                     .path = path.empty() ? prefix_ : catalog::join_path(prefix_, path),
                      .operation = std::string(operation),
                      .error_number = cause.value(),
                      .reason = std::string(reason)});

@@ -36,8 +36,9 @@ class TreeRemover {
   TreeRemover(const TreeRemover&) = delete;
   TreeRemover& operator=(const TreeRemover&) = delete;
 
-  /// Empties @p top and leaves it. @p prefix is what paths in messages begin with.
-  [[nodiscard]] catalog::Status run(Fd top, Progress& progress);
+  /// Empties @p top and leaves it. @p prefix is what paths in messages begin with: empty, or a
+  /// directory.
+  [[nodiscard]] catalog::Status run(Fd top, Progress& progress, std::string prefix = {});
   [[nodiscard]] std::uint64_t deleted() const noexcept { return deleted_.load(); }
   [[nodiscard]] std::uint64_t left() const noexcept { return left_.load(); }
 
@@ -55,6 +56,7 @@ class TreeRemover {
   FlagJournal* flags_;
   MayUnlink may_unlink_;
   Progress* progress_ = nullptr;
+  std::string prefix_;
   Pool pool_;
   std::atomic<std::uint64_t> deleted_{0};
   std::atomic<std::uint64_t> left_{0};

@@ -104,14 +104,17 @@ std::string uuid_by_ioctl(int fd, std::string_view fs_type) {
   return to_text(bytes);
 }
 
-std::uint64_t subvolume_of(int fd, std::string_view fs_type) noexcept {
-  if (fs_type != "btrfs") return 0;
+/// 0 where there is no such thing. An answer that could not be had is none: it would pass for
+/// another volume.
+catalog::SysResult<std::uint64_t> subvolume_of(int fd, std::string_view fs_type) noexcept {
+  if (fs_type != "btrfs") return std::uint64_t{0};
   // With this object id and no tree id the kernel answers with the tree of fd, and asks no
   // privilege.
   btrfs_ioctl_ino_lookup_args lookup{};
   lookup.objectid = BTRFS_FIRST_FREE_OBJECTID;
-  if (::ioctl(fd, BTRFS_IOC_INO_LOOKUP, &lookup) != 0) return 0;
-  return lookup.treeid;
+  if (::ioctl(fd, BTRFS_IOC_INO_LOOKUP, &lookup) != 0)
+    return std::unexpected(catalog::last_error());
+  return std::uint64_t{lookup.treeid};
 }
 
 // ---- its device -------------------------------------------------------------------------------
@@ -237,7 +240,9 @@ Result<VolumeIdentity> identify_volume(DirFd dir) {
 
   VolumeIdentity identity;
   identity.fs_type = common_type(mount->fs_type);
-  identity.subvolume = subvolume_of(dir.fd, identity.fs_type);
+  const auto subvolume = subvolume_of(dir.fd, identity.fs_type);
+  if (!subvolume) return catalog::failed("ioctl(BTRFS_IOC_INO_LOOKUP)", {}, subvolume.error());
+  identity.subvolume = *subvolume;
   Superblock known{.type = {}, .uuid = uuid_by_ioctl(dir.fd, identity.fs_type)};
   const bool is_fuse = identity.fs_type == "fuseblk";
   complete(known, is_fuse, [&]() -> Superblock {

@@ -115,8 +115,9 @@ def _names(result, error: int) -> bool:
     words = [os.strerror(error)]
     if error == errno.ENOMEM:
         words.append("memory")
-    said = result.stderr + str([problem.get("errno") for problem in result.problems])
-    return any(word in said for word in words)
+    if any(problem.get("errno") == error for problem in result.problems):
+        return True
+    return any(word in result.stderr for word in words)
 
 
 def _synced_again(log: str) -> list:

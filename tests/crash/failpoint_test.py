@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases  # noqa: E402
 import fault_table  # noqa: E402
+import linux_calls  # noqa: E402
 import phases  # noqa: E402
 import sweep  # noqa: E402
 import treegen  # noqa: E402
@@ -25,6 +26,7 @@ _SEALS = (*_CAPTURES, "seal")
 _WIPES = ("wipe", "wipe-delete")
 _RESTORES = ("restore-link", "restore-move", "restore-copy")
 # Every name, and the phases that come by it.
+_REPAIRS = ("repair-sealed", "repair-wiped")
 _REACHED = {
     "batch-applied": _CAPTURES,
     "bring-back": ("rollback",),
@@ -44,6 +46,12 @@ _REACHED = {
     "move-image": ("rollback",),
     "moved-aside": _WIPES,
     "protecting": _WIPES,
+    "repair-before-barrier": _REPAIRS,
+    "repair-before-state": ("repair-stateless",),
+    "repair-between-names": _REPAIRS,
+    "repair-filled": _REPAIRS,
+    "repair-recorded": _REPAIRS,
+    "repair-swapped": _REPAIRS,
     "restore-before-barrier": _RESTORES,
     "restore-before-state": _RESTORES,
     "restore-clear": ("restore-move-flagged",),
@@ -80,6 +88,14 @@ def _with_flags(case, root):
     treegen.build_image(root)
 
 
+def _without_state(case, root):
+    case.capture(root)
+    case.wipe(root)
+    linux_calls.change_flags(os.path.join(root, cases.STORE), remove=linux_calls.FLAG_IMMUTABLE)
+    os.unlink(os.path.join(root, cases.STORE, "state.json"))
+
+
+_STATELESS = phases.Phase("repair-stateless", ("repair",), ("wiped",), _without_state, (0, 3))
 _FLAGGED = phases.Phase("restore-move-flagged", ("restore", "--mode", "move"), ("restored",), _with_flags, (0, 3))
 
 
@@ -124,7 +140,7 @@ class KilledAtAFailpoint(cases.VolumeCase):
 
     def sweep_filesystem(self, filesystem: str):
         self.where = {name: self.dice.choice(reached) for name, reached in _REACHED.items()}
-        for phase in [*sweep.phases_to_run(), _FLAGGED]:
+        for phase in [*sweep.phases_to_run(), _FLAGGED, _STATELESS]:
             with self.subTest(phase=phase.name):
                 self.sweep_phase(phase, filesystem)
 
@@ -151,7 +167,7 @@ class Names(cases.VolumeCase):
                     with open(os.path.join(directory, name), encoding="utf-8") as source:
                         found.update(_CALL.findall(source.read()))
         self.assertEqual(found, set(_REACHED))
-        known = {*phases.NAMES, _FLAGGED.name}
+        known = {*phases.NAMES, _FLAGGED.name, _STATELESS.name}
         self.assertEqual([name for name, reached in _REACHED.items() if not set(reached) & known], [])
 
 

@@ -418,8 +418,10 @@ class DamagedManifestMixin(_Repairing):
         self.restore(root, expect=(0, 3, 4))
         wanted = oracle.without_type(oracle.below(before, *treegen.SELECTED), "socket")
         found = oracle.below(self.record(root), *treegen.SELECTED)
+        # A flipped bit in a path can name a directory that never was: it comes back empty, and is listed as missing.
+        made_up = {path for path in found.keys() - wanted.keys() if found[path]["type"] == "directory"}
         self.assertEqual({path: fields.get("sha256") for path, fields in wanted.items()},
-                         {path: fields.get("sha256") for path, fields in found.items()})
+                         {path: fields.get("sha256") for path, fields in found.items() if path not in made_up})
 
 
 class DamagedState(_Repairing):

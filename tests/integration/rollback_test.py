@@ -77,5 +77,36 @@ class RollbackMixin:
         self.assert_nothing_moved(self.before, self.root, ("nlink",))
 
 
+class WhatIsGoneBelow(cases.VolumeCase):
+    """Entries at the top of aside/ are there, and something below them is not."""
+
+    def test_much_of_it(self):
+        root, _ = self.captured_and_wiped()
+        library = os.path.join(self.aside(root), "usr/lib")
+        for name in sorted(os.listdir(library))[:20]:
+            os.unlink(os.path.join(library, name))
+        result = self.assert_refused("old-system-incomplete", "rollback", root, "--yes", root=root)
+        self.assertRegex(result.summary["error"], r"20 of \d+ names")
+        self.restore(root)
+
+    def test_nothing_of_it(self):
+        root, before = self.captured_and_wiped()
+        self.holdfast("rollback", root, "--yes")
+        self.assert_nothing_moved(before, root)
+
+    def test_a_name_among_thousands_is_listed(self):
+        root = self.system()
+        with treegen.Dir(root) as top, top.dir("var") as var, var.dir("spool") as spool:
+            for index in range(3000):
+                spool.file(f"job-{index}")
+        self.capture(root)
+        self.wipe(root)
+        os.unlink(os.path.join(self.aside(root), "var/spool/job-7"))
+        result = self.holdfast("rollback", root, "--yes", expect=3)
+        self.assertEqual(self.state(root), "sealed")
+        self.assertIn("1 of", str([problem["reason"] for problem in result.problems_of("left")]))
+        self.assertEqual(len(os.listdir(os.path.join(root, "var/spool"))), 2999)
+
+
 if __name__ == "__main__":
     cases.main()

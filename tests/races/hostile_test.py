@@ -88,6 +88,36 @@ class PlantedLinks(cases.VolumeCase):
         self.assert_untouched()
 
 
+class PlantedStaging(cases.VolumeCase):
+    """What an interrupted restore was building stands in a user's directory, under a name that he can read."""
+
+    def test_a_directory_of_root_under_that_name_is_not_given_away(self):
+        root, _ = self.captured_and_wiped()
+        treegen.build_image(root)
+        home = os.path.join(root, "home/al")
+        with treegen.Dir(home) as mine, mine.dir("of-root", 0o700) as theirs:
+            theirs.file("secret", b"root's own\n", 0o600)
+        os.chown(home, 1000, 1000)
+        self.holdfast("restore", root, expect=137, env={"HOLDFAST_FAILPOINT": "restore-put-in-place:1"})
+        staged = []
+        for directory, folders, _ in os.walk(root):
+            folders[:] = [name for name in folders if name != cases.STORE]
+            staged += [os.path.join(directory, name) for name in folders if name.startswith(".holdfast-restore-")]
+        self.assertTrue(staged, "nothing was being built")
+        for path in staged:
+            os.rename(path, path + ".moved-by-user")
+        os.rename(os.path.join(home, "of-root"), staged[0])
+        secret = os.stat(os.path.join(staged[0], "secret")).st_ino
+        self.restore(root, expect=(0, 3))
+        after = oracle.record(root)
+        found = [path for path, entry in after.items() if entry["inode"] == secret and entry["type"] == "file"]
+        self.assertEqual(len(found), 1)
+        self.assertTrue(found[0].startswith(os.fsencode(cases.STORE) + b"/displaced/"), found)
+        for path in (found[0], os.path.dirname(found[0])):
+            self.assertEqual(after[path]["uid"], 0, path)
+        fault_table.note("planted staging directory", "restore-link", "ext4", 1)
+
+
 class Mounts(cases.VolumeCase):
     """Mounts that lead back into the store, into ROOT, or appear while a command runs."""
 

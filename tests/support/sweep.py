@@ -299,12 +299,14 @@ def _is_told(difference: str, told: set) -> bool:
     path = difference.split(": ", 1)[1]
     path = re.split(r": [a-z0-9]+: | \(", path, maxsplit=1)[0]
     mirror = os.path.join(cases.STORE, "tree") + "/"
+    full = path
     path = "." if path + "/" == mirror else path.removeprefix(mirror)
     staged = path.find("/.holdfast-restore-")  # a directory that stands finished beside its place
     if staged >= 0:
         path = path[:staged]
+    told = {name.removeprefix(mirror) for name in told}
     return any(path == name or path.startswith(name + "/") or name.startswith(path + "/") or path == "."
-               for name in told)
+               or full.startswith(name + "/") for name in told)
 
 
 class Tally:
