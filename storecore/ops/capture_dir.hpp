@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "catalog/batch.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/records.hpp"
 #include "storecore/select/selection.hpp"
@@ -13,7 +14,7 @@
 
 namespace holdfast::core {
 
-/// One directory while CaptureWalk is at work on it. Private to that file; fields without a note
+/// One directory while CaptureWalk is at work on it. Private to that class; fields without a note
 /// belong to the task that lists the directory.
 struct CaptureDir {
   std::shared_ptr<CaptureDir> parent;
@@ -34,5 +35,8 @@ struct CaptureDir {
   std::atomic<bool> touched{false};     ///< its mirror changed: metadata is applied at the end
   std::atomic<std::size_t> pending{1};  ///< itself and its unfinished children
 };
+
+/// Puts the row of @p dir, which has its id.
+void put_directory(const CaptureDir& dir, catalog::Batch& batch);
 
 }  // namespace holdfast::core
