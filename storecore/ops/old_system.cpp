@@ -200,7 +200,7 @@ Result<std::uint64_t> count_old_system(const Session& session, const Store& stor
       names.fetch_add(1, std::memory_order_relaxed);
       return {};
     };
-    TreeWalk walk(session.context(), count, count);
+    TreeWalk walk(session.context(), count, count, TreeWalk::Vanished::kNothing);
     if (auto status = walk.run(DirNode::root(std::move(*dir), budget)); !status)
       return std::unexpected(status.error());
   }

@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 
+#include <cerrno>
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "catalog/error.hpp"
@@ -17,13 +20,15 @@
 namespace holdfast::core {
 
 using catalog::failed;
-using catalog::Result;
 using catalog::Status;
+using catalog::SysResult;
 
-TreeWalk::TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name)
+TreeWalk::TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name,
+                   Vanished vanished)
     : context_(&context),
       on_directory_(std::move(on_directory)),
       on_name_(std::move(on_name)),
+      vanished_(vanished),
       pool_(context.jobs) {}
 
 Status TreeWalk::run(std::shared_ptr<DirNode> top) {
@@ -32,28 +37,37 @@ Status TreeWalk::run(std::shared_ptr<DirNode> top) {
   return errors_.status();
 }
 
-Result<bool> TreeWalk::is_directory(const Fd& dir, const DirNode& node, const Dirent& entry) const {
+void TreeWalk::cannot(std::string_view operation, const std::string& path, std::error_code cause) {
+  const int error = cause.value();
+  // ESTALE: another directory has its name by now.
+  const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
+  if (gone && vanished_ == Vanished::kNothing) return;
+  errors_.set(failed(operation, path, cause).error());
+}
+
+SysResult<bool> TreeWalk::is_directory(const Fd& dir, const Dirent& entry) const {
   if (entry.type != DT_UNKNOWN) return entry.type == DT_DIR;
   const auto stat = stat_at(dir, entry.name);
-  if (!stat) return failed("statx", node.path_of(entry.view()), stat.error());
+  if (!stat) return std::unexpected(stat.error());
   return stat->is_directory();
 }
 
 void TreeWalk::visit(const std::shared_ptr<DirNode>& node) {
   if (errors_.failed() || context_->stopped()) return;
   const auto dir = node->open();
-  if (!dir) return errors_.set(failed("openat", node->path(), dir.error()).error());
+  if (!dir) return cannot("openat", node->path(), dir.error());
   if (on_directory_ && !errors_.check(on_directory_(**dir, *node))) return;
   thread_local DirReader listing;
-  while (true) {
+  while (!errors_.failed()) {
     const auto more = listing.fill((*dir)->get());
-    if (!more) return errors_.set(failed("getdents64", node->path(), more.error()).error());
+    if (!more) return cannot("getdents64", node->path(), more.error());
     if (!*more) return;
     Dirent entry;
     while (listing.next(entry)) {
-      const auto below = is_directory(**dir, *node, entry);
-      if (!below) return errors_.set(below.error());
-      if (*below) {
+      const auto below = is_directory(**dir, entry);
+      if (!below) {
+        cannot("statx", node->path_of(entry.view()), below.error());
+      } else if (*below) {
         auto child = DirNode::child(node, std::string(entry.view()));
         pool_.push([this, child = std::move(child)] { visit(child); });
       } else if (on_name_ && !errors_.check(on_name_(**dir, *node, entry))) {

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
 
 #include "catalog/error.hpp"
 #include "storecore/os/dirents.hpp"
@@ -14,8 +18,8 @@
 namespace holdfast::core {
 
 /// Visits every directory and every name of a tree of the store, in parallel, each directory before
-/// what is in it. For trees that nobody else changes: whatever cannot be looked at ends the walk
-/// with an error, because a name that was passed over would count as one that is not there.
+/// what is in it. Whatever cannot be looked at ends the walk with an error, because a name that was
+/// passed over would count as one that is not there.
 class TreeWalk {
  public:
   /// The directory itself, opened. Any worker.
@@ -23,19 +27,25 @@ class TreeWalk {
   /// A name that is no directory. Any worker.
   using OnName = std::function<catalog::Status(const Fd& dir, DirNode& node, const Dirent& entry)>;
 
+  /// What vanishes between listing and opening: an error, as in the mirror, where nobody else is at
+  /// work; or nothing, as in aside/, where processes from before the wipe still may be.
+  enum class Vanished : std::uint8_t { kError, kNothing };
+
   /// @p context is borrowed. Either visitor may be empty.
-  TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name);
+  TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name,
+           Vanished vanished = Vanished::kError);
   /// Ends early, without an error, when the run is asked to stop.
   [[nodiscard]] catalog::Status run(std::shared_ptr<DirNode> top);
 
  private:
   void visit(const std::shared_ptr<DirNode>& node);
-  [[nodiscard]] catalog::Result<bool> is_directory(const Fd& dir, const DirNode& node,
-                                                   const Dirent& entry) const;
+  void cannot(std::string_view operation, const std::string& path, std::error_code cause);
+  [[nodiscard]] catalog::SysResult<bool> is_directory(const Fd& dir, const Dirent& entry) const;
 
   const RunContext* context_;
   OnDirectory on_directory_;
   OnName on_name_;
+  const Vanished vanished_;
   Pool pool_;
   FirstError errors_;
 };
