@@ -3,13 +3,10 @@
 #include <dirent.h>
 #include <fmt/format.h>
 #include <sys/xattr.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
-#include <cstdint>
 #include <expected>
 #include <memory>
 #include <mutex>
@@ -23,31 +20,24 @@
 #include "catalog/codec.hpp"
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
-#include "catalog/lmdb.hpp"
 #include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/records.hpp"
 #include "catalog/schema.hpp"
 #include "storecore/link/attic.hpp"
-#include "storecore/link/flag_journal.hpp"
 #include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_dir.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/ops/catalog_feed.hpp"
 #include "storecore/ops/erase_rows.hpp"
-#include "storecore/ops/volumes.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
-#include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
-#include "storecore/select/selection.hpp"
-#include "storecore/store/layout.hpp"
 #include "storecore/store/store.hpp"
-#include "storecore/walk/dir_node.hpp"
 namespace holdfast::core {
 
 using catalog::Batch;
@@ -57,7 +47,6 @@ using catalog::FileType;
 using catalog::HashState;
 using catalog::Held;
 using catalog::InodeRecord;
-using catalog::Problem;
 using catalog::ProblemKind;
 using catalog::Status;
 using catalog::Table;

@@ -5,7 +5,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -20,11 +19,9 @@
 #include <vector>
 
 #include "catalog/batch.hpp"
-#include "catalog/codec.hpp"
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
-#include "catalog/name.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/records.hpp"
 #include "catalog/schema.hpp"
@@ -33,15 +30,11 @@
 #include "storecore/link/holder.hpp"
 #include "storecore/ops/capture_dir.hpp"
 #include "storecore/ops/catalog_feed.hpp"
-#include "storecore/ops/erase_rows.hpp"
 #include "storecore/ops/volumes.hpp"
-#include "storecore/os/at_calls.hpp"
-#include "storecore/os/attrs.hpp"
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
-#include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/select/selection.hpp"
 #include "storecore/store/layout.hpp"
@@ -53,14 +46,9 @@ namespace holdfast::core {
 using catalog::Batch;
 using catalog::DirId;
 using catalog::Entry;
-using catalog::FileType;
-using catalog::HashState;
-using catalog::Held;
-using catalog::InodeRecord;
 using catalog::Problem;
 using catalog::ProblemKind;
 using catalog::Status;
-using catalog::Table;
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -78,9 +79,9 @@ class Search {
 /// before, it may be somebody else's file.
 bool Search::is_copy(const Fd& mirror, const Fd& root, const std::string& name) const {
   if (store_->record().restored_all) return true;
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  const auto here = open_at(mirror, name.c_str(), kFlags);
-  const auto there = open_at(root, name.c_str(), kFlags);
+  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  const auto here = open_at(mirror, name.c_str(), flags);
+  const auto there = open_at(root, name.c_str(), flags);
   if (!here || !there) return false;
   const auto same = same_content(here->get(), there->get());
   return same && *same;

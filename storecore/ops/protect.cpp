@@ -2,8 +2,8 @@
 
 #include <array>
 #include <cerrno>
+#include <expected>
 #include <memory>
-#include <string>
 #include <system_error>
 #include <utility>
 
@@ -12,7 +12,6 @@
 #include "storecore/ops/session.hpp"
 #include "storecore/os/attrs.hpp"
 #include "storecore/os/fd.hpp"
-#include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/store.hpp"

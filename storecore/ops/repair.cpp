@@ -11,11 +11,9 @@
 //
 // Between swap and record the checksum does not fit: the next repair builds the same catalog once
 // more. Nothing in tree/, aside/, dropped/, displaced/ or failed/ is ever unlinked.
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
