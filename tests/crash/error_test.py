@@ -3,7 +3,6 @@
 
 import errno
 import os
-import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -26,16 +25,8 @@ _LOOKING = 0.35
 _OTHER_FILESYSTEMS = 0.1
 
 
-class FailingCalls(cases.VolumeCase):
+class FailingCalls(sweep.Struck):
     """strace makes the Nth call of a name fail, once or from there on: the call is not made."""
-
-    def setUp(self):
-        super().setUp()
-        self.need_root()
-        self.need_program("strace")
-        self.seed = fault_table.seed()
-        self.dice = random.Random(self.seed)
-        print(f"HOLDFAST_SEED={self.seed}", flush=True)
 
     def points(self, swept: sweep.Sweep, filesystem: str) -> list:
         modifying = [point for point in swept.points if point.modifies]

@@ -6,7 +6,6 @@ thread are the sweeps' (kill_test.py); here others are in the midst of their own
 """
 
 import os
-import random
 import re
 import sys
 
@@ -99,15 +98,7 @@ _STATELESS = phases.Phase("repair-stateless", ("repair",), ("wiped",), _without_
 _FLAGGED = phases.Phase("restore-move-flagged", ("restore", "--mode", "move"), ("restored",), _with_flags, (0, 3))
 
 
-class KilledAtAFailpoint(cases.VolumeCase):
-    def setUp(self):
-        super().setUp()
-        self.need_root()
-        self.need_program("strace")
-        self.seed = fault_table.seed()
-        self.dice = random.Random(self.seed)
-        print(f"HOLDFAST_SEED={self.seed}", flush=True)
-
+class KilledAtAFailpoint(sweep.Struck):
     def numbers(self, name: str) -> tuple:
         if name not in _MANY:
             return (1,)

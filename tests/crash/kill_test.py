@@ -2,7 +2,6 @@
 """Killed before any call that modifies something: nothing lost, and the same command finishes the job."""
 
 import os
-import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -17,16 +16,8 @@ _LOOKING = 0.08
 _OTHER_FILESYSTEMS = 0.15
 
 
-class KilledAtACall(cases.VolumeCase):
+class KilledAtACall(sweep.Struck):
     """strace kills holdfast as it enters the Nth call of a name: the call is not made."""
-
-    def setUp(self):
-        super().setUp()
-        self.need_root()
-        self.need_program("strace")
-        self.seed = fault_table.seed()
-        self.dice = random.Random(self.seed)
-        print(f"HOLDFAST_SEED={self.seed}", flush=True)
 
     def points(self, swept: sweep.Sweep, filesystem: str) -> list:
         modifying = [point for point in swept.points if point.modifies]

@@ -2,7 +2,6 @@
 """Signals, limits and old kernels: a clean end that says what it is, nothing lost, and the next run goes on."""
 
 import os
-import random
 import signal
 import sys
 import time
@@ -17,15 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CODES = (0, 1, 3, 5, 12, 13)
 
 
-class _Struck(cases.VolumeCase):
-    def setUp(self):
-        super().setUp()
-        self.need_root()
-        self.need_program("strace")
-        self.seed = fault_table.seed()
-        self.dice = random.Random(self.seed)
-        print(f"HOLDFAST_SEED={self.seed}", flush=True)
-
+class _Struck(sweep.Struck):
     def some_phases(self, fast: int) -> list:
         wanted = sweep.phases_to_run()
         return wanted if fault_table.everything() else self.dice.sample(wanted, min(fast, len(wanted)))

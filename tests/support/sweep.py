@@ -309,6 +309,18 @@ def _is_told(difference: str, told: set) -> bool:
                or full.startswith(name + "/") for name in told)
 
 
+class Struck(cases.VolumeCase):
+    """A test that draws its points from a seed, which it prints."""
+
+    def setUp(self):
+        super().setUp()
+        self.need_root()
+        self.need_program("strace")
+        self.seed = fault_table.seed()
+        self.dice = random.Random(self.seed)
+        print(f"HOLDFAST_SEED={self.seed}", flush=True)
+
+
 class Tally:
     """Counts runs and losses of a sweep, keeps what went wrong, and notes both in the table."""
 

@@ -7,6 +7,7 @@ First the guards run on the unchanged program, where they must pass. Exit 1 if a
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -61,13 +62,19 @@ class Workshop:
         return failed, done.stdout
 
 
-def swap(path: str, old: str, new: str) -> None:
+@contextlib.contextmanager
+def mutated(path: str, old: str, new: str):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     if text.count(old) != 1:
         sys.exit(f"{path}: found {text.count(old)} times instead of once:\n{old}")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text.replace(old, new))
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
+        yield
+    finally:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def main() -> int:
@@ -92,13 +99,10 @@ def main() -> int:
     alive = 0
     for mutant in chosen:
         path = os.path.join(workshop.source, mutant.file)
-        swap(path, mutant.old, mutant.new)
         begun = time.monotonic()
-        try:
+        with mutated(path, mutant.old, mutant.new):
             workshop.build()
             failed = [name for guard in mutant.guards for name in workshop.guard(guard)[0]]
-        finally:
-            swap(path, mutant.new, mutant.old)
         alive += not failed
         print(f"{mutant.name}: {'found' if failed else 'NOT FOUND'} ({time.monotonic() - begun:.0f} s): "
               f"{mutant.without}", flush=True)
