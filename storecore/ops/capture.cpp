@@ -138,6 +138,7 @@ Status CaptureVolume::make_store() {
   record.capture_id = capture_id_;
   record.created_by = session_->context().version;
   record.labels = options_->labels;
+  if (auto room = StateFile::check_room(record); !room) return room;
   auto store = Store::create(place_, std::move(record), session_->command(), session_->context());
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
@@ -238,7 +239,9 @@ Status CaptureVolume::note_options() {
     record.accepted.push_back(pattern);
     changed = true;
   }
-  return changed && !fresh_ ? store_->save() : Status{};
+  if (!changed) return {};
+  if (auto room = StateFile::check_room(record); !room) return room;
+  return fresh_ ? Status{} : store_->save();
 }
 
 Status CaptureVolume::dry_run() {

@@ -241,11 +241,12 @@ void CaptureWalk::fill_symlink(CaptureDir& dir, const std::string& name, InodeRe
   const auto before = stat_at(**mirror, name);
   auto target = readlink_at(**mirror, name.c_str());
   const auto after = stat_at(**mirror, name);
-  if (!before || !target || !after)
-    return errors_->set(
-        catalog::failed("readlinkat", dir.mirror->path_of(name),
-                        target ? std::error_code(EIO, std::generic_category()) : target.error())
-            .error());
+  if (!before || !target || !after) {
+    const std::error_code cause = !before   ? before.error()
+                                  : !target ? target.error()
+                                            : after.error();
+    return errors_->set(catalog::failed("readlinkat", dir.mirror->path_of(name), cause).error());
+  }
   if (after->atime != before->atime)
     (void)set_times_at(**mirror, name.c_str(), before->atime, std::nullopt);
   record.link_target = std::move(*target);

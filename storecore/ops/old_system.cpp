@@ -183,16 +183,13 @@ Result<std::uint64_t> count_old_system(const Session& session, const Store& stor
   std::atomic<std::uint64_t> names{0};
   for (const WipePlan::Item& item : plan.moves) {
     const auto moved = aside ? is_inode(*aside, item) : Result<bool>(false);
-    if (!moved) return std::unexpected(moved.error());
-    const auto back = *moved ? Result<bool>(false) : is_inode(store.root(), item);
-    if (!back) return std::unexpected(back.error());
-    if (!*moved && !*back) continue;
-    const auto parent = open_parent(*moved ? DirFd(*aside) : store.root(), item.path);
-    if (!parent) return failed("openat", item.path, parent.error());
-    auto dir = open_dir_at(*parent, last_component(item.path).c_str());
-    if (!dir && dir.error().value() != ENOTDIR && dir.error().value() != ELOOP)
-      return failed("openat", item.path, dir.error());
-    if (!dir) {
+    const auto back = moved && *moved ? Result<bool>(false) : is_inode(store.root(), item);
+    const bool in_aside = moved && *moved;
+    if (!in_aside && !(back && *back)) continue;
+    const auto parent = open_parent(in_aside ? DirFd(*aside) : store.root(), item.path);
+    auto dir = parent ? open_dir_at(*parent, last_component(item.path).c_str())
+                      : catalog::SysResult<Fd>(std::unexpected(parent.error()));
+    if (!dir) {  // no directory, or one that is the one name that can be seen of it
       names.fetch_add(1, std::memory_order_relaxed);
       continue;
     }
@@ -200,7 +197,7 @@ Result<std::uint64_t> count_old_system(const Session& session, const Store& stor
       names.fetch_add(1, std::memory_order_relaxed);
       return {};
     };
-    TreeWalk walk(session.context(), count, count, TreeWalk::Vanished::kNothing);
+    TreeWalk walk(session.context(), count, count, TreeWalk::Unseen::kNothing);
     if (auto status = walk.run(DirNode::root(std::move(*dir), budget)); !status)
       return std::unexpected(status.error());
   }

@@ -17,7 +17,8 @@ namespace holdfast::core {
 [[nodiscard]] catalog::Status delete_old_system(Session& session, Store& store);
 
 /// Names of the old system that stand in aside/N, or in ROOT again: every entry that the plan moves
-/// and all below it. What is counted when wipe ends is missing if it is not counted at rollback.
+/// and all below it. What is counted when wipe ends is missing if it is not counted at rollback. A
+/// directory that cannot be read is one name, both times. Fails only when the run is to stop.
 [[nodiscard]] catalog::Result<std::uint64_t> count_old_system(const Session& session,
                                                               const Store& store,
                                                               const WipePlan& plan);

@@ -239,13 +239,17 @@ Status Rebuild::keep_gaps(catalog::Writer& writer) {
   // Another fingerprint than any list has: the next capture writes its own.
   record.problems = 0;
   if (record.missed == 0) return {};
-  return writer.add({.kind = ProblemKind::kMissed,
-                     .path = {},
-                     .operation = {},
-                     .error_number = 0,
-                     .reason = fmt::format("{} entries were missed by the capture; which ones was "
-                                           "lost with the catalog, the logs in log/ tell",
-                                           record.missed)});
+  return writer.add(
+      {.kind = ProblemKind::kMissed,
+       .path = {},
+       .operation = {},
+       .error_number = 0,
+       .reason = options_->lost_state
+                     ? std::string("what the capture missed was lost with the state: "
+                                   "the logs in log/ tell")
+                     : fmt::format("{} entries were missed by the capture; which ones "
+                                   "was lost with the catalog, the logs in log/ tell",
+                                   record.missed)});
 }
 
 Status Rebuild::list_unhashed(catalog::Writer& writer) {

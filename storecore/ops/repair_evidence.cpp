@@ -146,6 +146,9 @@ Result<StoreRecord> record_from_evidence(const Session& session, const Store& st
   }
   record.wipe_refreshed = marked || record.protected_dirs || restored.any;
   record.old_system_complete = plan && is_old_system_whole(store, *aside, *plan);
+  // Whether the wipe's refresh missed anything is not known any more: until the next one, it counts
+  // as if something had been, and discard keeps aside/.
+  record.missed = 1;
   if (!record.wipe_refreshed) record.state = StoreState::kWiping;
   return record;
 }

@@ -141,6 +141,9 @@ void MirrorMatch::look_at_directory(const Level& level, const Fd* dir, const Ent
     todo_.push_back(std::move(child));
     return;
   }
+  if (!stat && !is_gone(stat.error()))
+    return problem(ProblemKind::kCorrupt, child.mirror->path(), stat.error(),
+                   "the directory cannot be looked at: what is below keeps its records");
   lose(level, entry, stat.has_value());
   child.lost = true;
   // What is below may have been moved elsewhere, by a mapping of its own, and is counted.

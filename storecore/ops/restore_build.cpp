@@ -35,6 +35,7 @@
 #include "storecore/ops/restore_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/attrs.hpp"
+#include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/failpoint.hpp"
@@ -118,6 +119,14 @@ void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& 
         dir, pass,
         "another volume is mounted here: links and renames do not reach it (--mode copy does)");
   dir.existing_mtime = stat.mtime;
+  // Whoever owns the directory around it can have put it there, to have it given to him.
+  const auto around = stat_fd(parent.get());
+  dir.foreign = !fresh && run_->privileged && around && around->uid != 0 &&
+                around->uid == dir.record.uid && stat.uid != dir.record.uid;
+  if (dir.foreign && dir.wanted() && pass == RestorePass::kRestore)
+    run_->undecided(
+        dir.captured_path(),
+        "a directory of another owner stands in its place: its owner and mode were kept");
   if (pass == RestorePass::kRestore) {
     const std::string staging = staging_of(*run_, dir);
     if (!fresh && stat_at(parent, staging) &&
@@ -268,50 +277,65 @@ bool RestoreBuilder::make(RestoreDir& dir) {
   return made;
 }
 
-/// The mark stays until the directory has its name. Filesystems without attributes, and ordinary
-/// users, who can harm only themselves, go by the owner.
-void RestoreBuilder::mark(const Fd& fd) const {
+/// The mark stays until the directory has its name. Ordinary users, who can harm only themselves,
+/// and filesystems without attributes go by the owner.
+SysStatus RestoreBuilder::mark(const Fd& fd) const {
+  if (!run_->privileged) return {};
   const std::string& id = run_->store.record().capture_id;
-  (void)fsetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size(), 0);
+  if (fsetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size(), 0) == 0) return {};
+  return errno == ENOTSUP ? SysStatus{} : std::unexpected(catalog::last_error());
 }
 
-bool RestoreBuilder::is_marked(const Fd& parent, const std::string& staging) const {
-  const auto fd = open_dir_at(parent, staging.c_str());
-  const auto stat = fd ? stat_fd(fd->get()) : catalog::SysResult<Stat>(std::unexpected(fd.error()));
+bool RestoreBuilder::is_marked(const Fd& fd) const {
+  const auto stat = stat_fd(fd.get());
   if (!stat) return false;
-  std::string id(run_->store.record().capture_id.size(), '\0');
-  const ssize_t length = fgetxattr(fd->get(), layout::kStagingXattr, id.data(), id.size());
-  if (length >= 0) return id == run_->store.record().capture_id;
+  const std::string& wanted = run_->store.record().capture_id;
+  std::string id(wanted.size(), '\0');
+  const ssize_t length = fgetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size());
+  if (length >= 0) return id == wanted;
   return (!run_->privileged || errno == ENOTSUP) && stat->uid == geteuid();
+}
+
+/// Made and opened, and seen to be what was made: in a user's directory another one may have taken
+/// the name in between. ESTALE then.
+SysResult<Fd> RestoreBuilder::make_new_staging(const Fd& parent, const std::string& staging) const {
+  if (auto made = mkdir_at(parent, staging.c_str(), 0700); !made)
+    return std::unexpected(made.error());
+  auto fd = open_dir_at(parent, staging.c_str());
+  if (!fd) return fd;
+  const auto stat = stat_fd(fd->get());
+  if (!stat) return std::unexpected(stat.error());
+  DirReader listing;
+  const auto filled = listing.fill(fd->get());
+  Dirent first;
+  const bool empty = filled && (!*filled || !listing.next(first));
+  if (stat->uid != geteuid() || (stat->mode & 0777U) != 0700U || !empty ||
+      !stat->same_volume(run_->dest_stat))
+    return catalog::sys_error(ESTALE);
+  if (auto marked = mark(*fd); !marked) {
+    (void)rmdir_at(parent, staging.c_str());
+    return std::unexpected(marked.error());
+  }
+  return fd;
 }
 
 bool RestoreBuilder::make_staged(RestoreDir& dir, const Fd& parent) {
   const std::string staging = staging_of(*run_, dir);
-  auto made = mkdir_at(parent, staging.c_str(), 0700);
-  if (!made && made.error().value() == EEXIST) {
-    // An interrupted run's, most likely. What is not marked is put out of the way: a user may have
-    // moved a directory here to have it given to him.
-    if (is_marked(parent, staging)) {
-      made = {};
-      make_writable(dir, parent, staging);
-    } else {
-      if (!rmdir_at(parent, staging.c_str()) &&
-          !run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging")))
-        return false;
-      made = mkdir_at(parent, staging.c_str(), 0700);
-    }
-  }
-  if (!made) {
-    run_->leave(dir.captured_path(), "mkdirat", made.error(), {}, entries_of(dir));
-    return false;
+  // An interrupted run's, if it is there. What is not marked is put out of the way: a user may have
+  // moved a directory here to have it given to him.
+  if (stat_at(parent, staging)) make_writable(dir, parent, staging);
+  auto fd = open_dir_at(parent, staging.c_str());
+  if (!fd || !is_marked(*fd)) {
+    if (stat_at(parent, staging) && !rmdir_at(parent, staging.c_str()) &&
+        !run_->errors.check(run_->displace(parent, staging, dir.where() + ".staging")))
+      return false;
+    fd = make_new_staging(parent, staging);
   }
   failpoint("restore-staged");
-  auto fd = open_dir_at(parent, staging.c_str());
   if (!fd) {
-    run_->leave(dir.captured_path(), "openat", fd.error(), {}, entries_of(dir));
+    run_->leave(dir.captured_path(), "mkdirat", fd.error(), {}, entries_of(dir));
     return false;
   }
-  if (run_->privileged) mark(*fd);
   // Inherited from where it stands: it would refuse files of other projects (EXDEV).
   if (const auto now = read_flags(fd->get()); now && now->project_inherit)
     (void)write_flags(fd->get(), now->flags & ~static_cast<std::uint32_t>(FS_PROJINHERIT_FL));
@@ -367,7 +391,7 @@ bool RestoreBuilder::move_whole(RestoreDir& dir) {
 
 /// Existing directories whose own metadata is not ours to change.
 bool RestoreBuilder::keeps_own_record(const RestoreDir& dir) const {
-  if (!dir.wanted()) return true;
+  if (!dir.wanted() || dir.foreign) return true;
   switch (run_->policy_at(dir.plan)) {
     case ConflictPolicy::kExisting:
       return true;
@@ -440,6 +464,12 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
   if (!parent)
     return run_->leave(dir.captured_path(), "openat", parent.error(), {}, entries_of(dir));
   failpoint("restore-put-in-place");
+  const auto built = stat_fd(fd.get());
+  const auto there = stat_at(**parent, dir.staging);
+  if (!built || !there || !there->same_inode(*built))
+    return run_->leave(dir.captured_path(), "renameat2",
+                       std::make_error_code(std::errc::no_such_file_or_directory),
+                       "what was built was taken away from its place", entries_of(dir));
   const auto renamed = rename_no_replace(**parent, dir.staging.c_str(), **parent, dir.name.c_str());
   if (!renamed) {
     return run_->leave(
@@ -448,7 +478,9 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
                     dir.staging),
         entries_of(dir));
   }
-  (void)fremovexattr(fd.get(), layout::kStagingXattr);
+  if (fremovexattr(fd.get(), layout::kStagingXattr) != 0 && errno != ENODATA && errno != ENOTSUP)
+    run_->leave(dir.captured_path(), "fremovexattr", catalog::last_error(),
+                "it still carries the mark of what is being restored", 1);
   if (const auto now = read_flags(fd.get()); now && now->project_id != dir.record.project_id) {
     if (const auto set = write_project(fd.get(), dir.record.project_id); !set)
       run_->problem(catalog::ProblemKind::kWarning, dir.captured_path(), "ioctl(FS_IOC_FSSETXATTR)",

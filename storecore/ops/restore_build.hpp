@@ -62,8 +62,10 @@ class RestoreBuilder {
                     const catalog::Reader& reader);
   void block(RestoreDir& dir, RestorePass pass, std::string_view reason);
   [[nodiscard]] bool make(RestoreDir& dir);
-  void mark(const Fd& fd) const;
-  [[nodiscard]] bool is_marked(const Fd& parent, const std::string& staging) const;
+  [[nodiscard]] catalog::SysStatus mark(const Fd& fd) const;
+  [[nodiscard]] bool is_marked(const Fd& fd) const;
+  [[nodiscard]] catalog::SysResult<Fd> make_new_staging(const Fd& parent,
+                                                        const std::string& staging) const;
   [[nodiscard]] bool make_staged(RestoreDir& dir, const Fd& parent);
   [[nodiscard]] bool make_inside(RestoreDir& dir, const Fd& parent);
   void put_in_place(RestoreDir& dir, const Fd& fd);

@@ -96,6 +96,7 @@ Status RollbackVolume::check() {
   auto plan = load_wipe_plan(*store_, record.wipe_number);
   if (!plan) return std::unexpected(plan.error());
   plan_ = std::move(*plan);
+  if (auto complete = check_complete(*store_, plan_); !complete) return complete;
   return check_old_system();
 }
 
@@ -237,8 +238,12 @@ Status RollbackVolume::work() {
   if (auto mended = FlagJournal::recover(*store_); !mended) return mended;
   if (auto opened = unprotect_store(*session_, *store_); !opened) return opened;
   // From here on the way is back only: a run that is cut short is finished by rollback, or by wipe,
-  // which moves the same entries of the same plan.
+  // which moves the same entries of the same plan, and must look at them anew: users have them
+  // again.
+  store_->record().wipe_refreshed = false;
+  store_->record().restored_all = false;
   if (auto entered = store_->enter(StoreState::kWiping); !entered) return entered;
+  if (auto forgotten = forget_restores(*store_); !forgotten) return forgotten;
   FlagJournal flags(*store_);
   const auto moved = session_->phase("move", [&](Progress& progress) -> Status {
     progress.total_files = plan_.moves.size();
@@ -257,11 +262,8 @@ Status RollbackVolume::work() {
   if (!moved) return moved;
   if (auto barrier = store_->barrier(); !barrier) return barrier;
   failpoint("rolled-back");
-  if (auto forgotten = forget_restores(*store_); !forgotten) return forgotten;
   StoreRecord& record = store_->record();
-  record.wipe_refreshed = false;
   record.old_system_complete = false;
-  record.restored_all = false;
   // A wipe that was cut short in its refresh left the catalog unsealed: capture goes on from there.
   const StoreState next = record.catalog_bytes == 0 ? StoreState::kCapturing : StoreState::kSealed;
   if (auto entered = store_->enter(next); !entered) return entered;

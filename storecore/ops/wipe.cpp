@@ -233,12 +233,15 @@ Status WipeVolume::begin_plan() {
   return store_->enter(StoreState::kWiping);
 }
 
-/// A wipe that ended with something left is taken up again: the store must be writable for the
-/// refresh.
+/// A wipe that ended with something left, or that a rollback was to undo, is taken up again: the
+/// store must be writable for the refresh, and what was seen before is not what is there now.
 Status WipeVolume::reopen() {
-  if (store_->record().state == StoreState::kWiping && !store_->record().protected_dirs) return {};
-  if (auto opened = unprotect_store(*session_, *store_); !opened) return opened;
   store_->record().wipe_refreshed = false;
+  if (store_->record().state == StoreState::kWiping && !store_->record().protected_dirs) {
+    // A rollback that was cut short may not have come so far.
+    return way_ == Way::kResume ? forget_restores(*store_) : Status{};
+  }
+  if (auto opened = unprotect_store(*session_, *store_); !opened) return opened;
   return store_->enter(StoreState::kWiping);
 }
 
@@ -388,6 +391,7 @@ Status WipeVolume::delete_if_asked() {
 Status WipeVolume::move_failed_image() {
   const auto plan = load_wipe_plan(*store_, store_->record().wipe_number);
   if (!plan) return std::unexpected(plan.error());
+  if (auto complete = check_complete(*store_, *plan); !complete) return complete;
   if (store_->record().state != StoreState::kWiped) {
     if (auto entered = store_->enter(StoreState::kWiped); !entered) return entered;
   }

@@ -87,6 +87,7 @@ Status check_gaps(Session& session, Store& store, const WipeOptions& options) {
     if (std::ranges::find(record.accepted, pattern) == record.accepted.end())
       record.accepted.push_back(pattern);
   }
+  if (auto room = StateFile::check_room(record); !room) return room;
   const auto txn = catalog::ReadTxn::begin(*env);
   if (!txn) return std::unexpected(txn.error());
   const auto gaps = count_gaps(catalog::Reader(*txn), record.accepted);

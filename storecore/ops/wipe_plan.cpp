@@ -144,6 +144,13 @@ Result<WipePlan> make_wipe_plan(const Store& store, const std::set<std::string>&
 
 namespace {
 
+constexpr std::string_view kIncomplete = "incomplete";
+constexpr std::string_view kEnd = "end ";
+
+std::size_t size_of(const WipePlan& plan) {
+  return plan.moves.size() + plan.splits.size() + plan.stays.size() + (plan.incomplete ? 1 : 0);
+}
+
 std::vector<std::string> lines_of(const WipePlan& plan) {
   std::vector<std::string> lines;
   for (const WipePlan::Split& split : plan.splits) {
@@ -154,6 +161,7 @@ std::vector<std::string> lines_of(const WipePlan& plan) {
   }
   for (const WipePlan::Item& item : plan.stays) lines.push_back(line_of("stay", item));
   for (const WipePlan::Item& item : plan.moves) lines.push_back(line_of("move", item));
+  if (plan.incomplete) lines.emplace_back(kIncomplete);
   lines.push_back(fmt::format("end {}", lines.size()));
   return lines;
 }
@@ -198,11 +206,17 @@ Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number) {
   const auto dir = store.subdir(layout::kJournal);
   if (!dir) return std::unexpected(dir.error());
   WipePlan plan;
-  const auto read = Journal::read_whole_lines(*dir, plan_name(number).c_str(),
-                                              [&](std::string_view line) -> Status {
-                                                (void)add_plan_line(line, plan);
-                                                return {};
-                                              });
+  std::size_t planned = 0;  // what the end says, if it is whole
+  const auto read = Journal::read_whole_lines(
+      *dir, plan_name(number).c_str(), [&](std::string_view line) -> Status {
+        if (line == kIncomplete) plan.incomplete = true;
+        if (line.starts_with(kEnd)) {
+          const std::string_view digits = line.substr(kEnd.size());
+          (void)std::from_chars(digits.data(), digits.data() + digits.size(), planned);
+        }
+        (void)add_plan_line(line, plan);
+        return {};
+      });
   if (!read) return std::unexpected(read.error());
   if (!plan.is_split("")) {
     auto record = read_directory_record(store.root().fd);
@@ -218,6 +232,7 @@ Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number) {
         return std::unexpected(added.error());
     }
   }
+  plan.incomplete = plan.incomplete || planned != size_of(plan);
   if (auto replaced = Journal::replace(*dir, plan_name(number), lines_of(plan)); !replaced)
     return std::unexpected(replaced.error());
   return true;
@@ -261,9 +276,12 @@ Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {
   };
   const auto read =
       Journal::read(*dir, plan_name(number).c_str(), [&](std::string_view line) -> Status {
-        const std::size_t lines = plan.moves.size() + plan.splits.size() + plan.stays.size();
-        if (line == fmt::format("end {}", lines)) {
+        if (line == fmt::format("end {}", size_of(plan))) {
           ended = true;
+          return {};
+        }
+        if (line == kIncomplete) {
+          plan.incomplete = true;
           return {};
         }
         if (ended || !add_plan_line(line, plan)) return damaged();
@@ -272,6 +290,14 @@ Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number) {
   if (!read) return std::unexpected(read.error());
   if (!ended) return damaged();
   return plan;
+}
+
+Status check_complete(const Store& store, const WipePlan& plan) {
+  if (!plan.incomplete) return {};
+  return catalog::refused(
+      "plan-incomplete", store.place().root,
+      "lines of the wipe plan were lost: what is in ROOT cannot be told from an image",
+      "holdfast restore brings back what was captured; the rest is in aside/ of the store");
 }
 
 catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path) {

@@ -33,6 +33,8 @@ struct WipePlan {
   std::vector<Item> moves;
   std::vector<Split> splits;
   std::vector<Item> stays;  ///< --keep paths, mount points, subvolumes, lost+found
+  /// Lines were lost to damage: what it does not name may be the old system's all the same.
+  bool incomplete = false;
 
   /// True when @p path is one that stays or lies below one.
   [[nodiscard]] bool stays_there(std::string_view path) const;
@@ -54,9 +56,12 @@ struct WipePlan {
 [[nodiscard]] catalog::Result<WipePlan> load_wipe_plan(const Store& store, std::uint32_t number);
 
 /// For repair: makes a plan that cannot be read readable again. Lines that are whole stay; what
-/// lies in aside/N and has no line gets one, so that rollback can bring it back. An entry that was
-/// not moved yet and whose line is lost stays in ROOT. False: the plan is sound.
+/// lies in aside/N and has no line gets one, so that rollback can bring it back. When these are not
+/// all that were lost, as the end of the plan tells, it is marked incomplete: rollback and wipe
+/// --again, which take what it does not name for an image's, refuse then. False: the plan is sound.
 [[nodiscard]] catalog::Result<bool> mend_wipe_plan(const Store& store, std::uint32_t number);
+/// kRefused "plan-incomplete" for such a plan.
+[[nodiscard]] catalog::Status check_complete(const Store& store, const WipePlan& plan);
 
 /// The directory that holds @p path's last component, below @p top.
 [[nodiscard]] catalog::SysResult<Fd> open_parent(DirFd top, std::string_view path);

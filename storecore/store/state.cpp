@@ -12,8 +12,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "catalog/digest.hpp"
@@ -23,6 +25,7 @@
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/store_file.hpp"
 
@@ -170,11 +173,41 @@ struct Slots {
   }
 };
 
+/// Both slots. One on a sector that cannot be read is blank then: the other one counts. EIO when
+/// neither can be.
+SysResult<std::string> read_text(int fd) {
+  std::string text;
+  std::array<std::byte, StateFile::kSlotBytes> slot;
+  std::error_code unreadable;
+  bool any = false;
+  for (std::size_t i = 0; i < 2; ++i) {
+    std::size_t done = 0;
+    while (done < slot.size()) {
+      const auto got = pread_some(fd, std::span(slot).subspan(done), text.size() + done);
+      if (!got && got.error().value() != EIO) return std::unexpected(got.error());
+      if (!got) unreadable = got.error();
+      if (!got || *got == 0) break;
+      done += *got;
+    }
+    if (unreadable && done < slot.size() && i == 0) {
+      text.assign(StateFile::kSlotBytes, '\0');  // damage, and no blank slot
+      continue;
+    }
+    if (done != 0) any = true;
+    for (const std::byte byte : std::span(slot).first(done)) text += static_cast<char>(byte);
+    if (done < slot.size()) break;
+  }
+  if (!any && unreadable) return std::unexpected(unreadable);
+  return text;
+}
+
 Result<Slots> read_slots(int fd) {
-  const auto text = read_all(fd, 4 * StateFile::kSlotBytes);
-  if (!text && text.error().value() == EFBIG)
+  const auto stat = stat_fd(fd);
+  if (!stat) return failed("statx", layout::kState, stat.error());
+  if (stat->size > 4 * StateFile::kSlotBytes)
     return catalog::fail(Fault::kCatalogBad, layout::kState, "is far larger than its two slots",
                          "the files are safe in tree/: see the README beside it");
+  const auto text = read_text(fd);
   if (!text) return failed("read", layout::kState, text.error());
   Slots slots;
   const std::string_view all(*text);
@@ -227,11 +260,20 @@ std::optional<StoreState> store_state_from(std::string_view word) noexcept {
 
 // {"sequence":N,"xxh3":"HEX","store":{...}} where the checksum is of the text of the number and the
 // object.
-std::string encode_slot(const StoreRecord& record, std::uint64_t sequence) {
+namespace {
+
+std::string slot_text(const StoreRecord& record, std::uint64_t sequence) {
   const std::string body = to_json(record).dump(-1, ' ', false, json::error_handler_t::replace);
   const std::string signed_text = fmt::format("{}{}", sequence, body);
   std::string line = fmt::format("{{\"sequence\":{},\"xxh3\":\"{:016x}\",\"store\":{}}}", sequence,
                                  catalog::checksum64(signed_text), body);
+  return line;
+}
+
+}  // namespace
+
+std::string encode_slot(const StoreRecord& record, std::uint64_t sequence) {
+  std::string line = slot_text(record, sequence);
   if (line.size() < StateFile::kSlotBytes) line.resize(StateFile::kSlotBytes - 1, ' ');
   line += '\n';
   return line;
@@ -260,6 +302,11 @@ std::optional<DecodedSlot> decode_slot(std::string_view text) {
       const std::exception&) {  // json and optional: whatever is wrong, this is no slot of ours
     return std::nullopt;
   }
+}
+
+Status StateFile::check_room(const StoreRecord& record) {
+  constexpr std::size_t reserve = 8192;
+  return slot_text(record, 0).size() + reserve <= kSlotBytes ? Status{} : too_large();
 }
 
 Status StateFile::create(DirFd store, const StoreRecord& record) {
@@ -303,7 +350,7 @@ Result<StateFile::Look> StateFile::look(DirFd store) {
   if (!fd && fd.error().value() == ENOENT) return look;
   if (!fd) return failed("openat", layout::kState, fd.error());
   look.found = true;
-  const auto text = read_all(fd->get(), 4 * kSlotBytes);
+  const auto text = read_text(fd->get());
   if (!text && text.error().value() == EIO) {
     look.damaged_slot = true;
     return look;

@@ -90,6 +90,9 @@ struct StoreRecord {
 class StateFile {
  public:
   static constexpr std::size_t kSlotBytes = 32768;
+  /// Fails (kUsage) when @p record leaves too little room for what later states add to it. Asked
+  /// where labels, accepted patterns and ties are taken in.
+  [[nodiscard]] static catalog::Status check_room(const StoreRecord& record);
 
   /// Makes the file with both slots allocated. Not durable until the barrier.
   [[nodiscard]] static catalog::Status create(DirFd store, const StoreRecord& record);

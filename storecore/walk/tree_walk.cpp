@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 
-#include <cerrno>
 #include <expected>
 #include <memory>
 #include <string>
@@ -24,24 +23,23 @@ using catalog::Status;
 using catalog::SysResult;
 
 TreeWalk::TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name,
-                   Vanished vanished)
+                   Unseen unseen)
     : context_(&context),
       on_directory_(std::move(on_directory)),
       on_name_(std::move(on_name)),
-      vanished_(vanished),
+      unseen_(unseen),
       pool_(context.jobs) {}
 
 Status TreeWalk::run(std::shared_ptr<DirNode> top) {
   pool_.push([this, top = std::move(top)] { visit(top); });
   pool_.run();
+  if (context_->stopped())
+    return catalog::fail(catalog::Fault::kFailed, {}, "interrupted", "run the command again");
   return errors_.status();
 }
 
 void TreeWalk::cannot(std::string_view operation, const std::string& path, std::error_code cause) {
-  const int error = cause.value();
-  // ESTALE: another directory has its name by now.
-  const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
-  if (gone && vanished_ == Vanished::kNothing) return;
+  if (unseen_ == Unseen::kNothing) return;
   errors_.set(failed(operation, path, cause).error());
 }
 

@@ -18,8 +18,8 @@
 namespace holdfast::core {
 
 /// Visits every directory and every name of a tree of the store, in parallel, each directory before
-/// what is in it. Whatever cannot be looked at ends the walk with an error, because a name that was
-/// passed over would count as one that is not there.
+/// what is in it. Unless it is told otherwise, whatever cannot be looked at ends the walk with an
+/// error, because a name that was passed over would count as one that is not there.
 class TreeWalk {
  public:
   /// The directory itself, opened. Any worker.
@@ -27,14 +27,15 @@ class TreeWalk {
   /// A name that is no directory. Any worker.
   using OnName = std::function<catalog::Status(const Fd& dir, DirNode& node, const Dirent& entry)>;
 
-  /// What vanishes between listing and opening: an error, as in the mirror, where nobody else is at
-  /// work; or nothing, as in aside/, where processes from before the wipe still may be.
-  enum class Vanished : std::uint8_t { kError, kNothing };
+  /// What cannot be looked at: an error, as in the mirror, where nobody else is at work; or
+  /// nothing, as in aside/, where processes from before the wipe still may be, and where counting
+  /// is all.
+  enum class Unseen : std::uint8_t { kError, kNothing };
 
   /// @p context is borrowed. Either visitor may be empty.
   TreeWalk(const RunContext& context, OnDirectory on_directory, OnName on_name,
-           Vanished vanished = Vanished::kError);
-  /// Ends early, without an error, when the run is asked to stop.
+           Unseen unseen = Unseen::kError);
+  /// Ends early, as a failure, when the run is asked to stop.
   [[nodiscard]] catalog::Status run(std::shared_ptr<DirNode> top);
 
  private:
@@ -45,7 +46,7 @@ class TreeWalk {
   const RunContext* context_;
   OnDirectory on_directory_;
   OnName on_name_;
-  const Vanished vanished_;
+  const Unseen unseen_;
   Pool pool_;
   FirstError errors_;
 };

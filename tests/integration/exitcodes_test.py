@@ -288,5 +288,17 @@ class TwoAtOnce(cases.VolumeCase):
             self.assertEqual(reader.returncode, 0)
 
 
+class StateFileHasRoom(cases.VolumeCase):
+    """Labels that would leave a store without room for its next states are refused while it is harmless."""
+
+    def test_2_labels_that_leave_no_room(self):
+        root = self.system()
+        result = self.capture(root, "--label", "k=" + "x" * 30000, expect=2)
+        self.assertIn("do not fit", f"{result.stderr}{result.text}")
+        self.capture(root, "--label", "k=" + "x" * 20000)
+        self.wipe(root, "--delete")
+        self.restore(root)
+
+
 if __name__ == "__main__":
     cases.main()

@@ -470,8 +470,23 @@ class DamagedState(_Repairing):
                 self.assert_refused("only-names", "discard", root, "--yes", root=root)
                 self.restore(root)
                 self.assert_selected_same(before, root)
-                self.holdfast("discard", root, "--yes")
+                # Whether the wipe missed anything was in the state: aside/ is kept until somebody has looked.
+                self.assert_refused("missed-entries", "discard", root, "--yes", root=root)
+                self.holdfast("discard", root, "--yes", "--lose-files")
                 self.assert_selected_same(before, root, ignore=())
+
+    def test_lost_with_what_the_wipe_had_missed(self):
+        root, _ = self.prepare()
+        with open(os.path.join(root, "home/al/new-after-capture"), "wb") as file:
+            file.write(b"only in aside")
+        strace = [run.strace(), "-f", "-qq", "-o", "/dev/null", "-e", "trace=linkat", "-e", "inject=linkat:error=EPERM"]
+        self.holdfast("wipe", root, "--yes", prefix=strace, expect=3)
+        self.lose_state(root, "both slots")
+        self.repair(root, expect=3)
+        self.wipe(root)
+        self.restore(root)
+        with open(os.path.join(root, "home/al/new-after-capture"), "rb") as file:
+            self.assertEqual(file.read(), b"only in aside")
 
     def test_lost_while_wiped_and_rolled_back(self):
         root, before = self.prepare("wiped")
@@ -639,6 +654,23 @@ class DamagedJournals(_Repairing):
         self.assert_nothing_to_do(root)
         self.holdfast("verify", root)
         self.assert_selected_same(before, root)
+
+    def test_a_plan_that_lost_what_stayed_is_not_gone_by(self):
+        """What it does not name would count as an image's: rollback would put it away, and discard delete it."""
+        root, before = self.prepare()
+        self.wipe(root, "--keep", "usr/bin")
+        self.open_store(root)
+        path = self.store_path(root, "journal", "wipe-1")
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+        with open(path, "wb") as file:
+            file.write(b"\n".join(b"x" + line if b" stay " in line else line for line in lines))
+        self.repair(root, expect=3)
+        self.assert_refused("plan-incomplete", "rollback", root, "--yes", root=root)
+        self.assert_refused("plan-incomplete", "wipe", root, "--yes", "--again", root=root)
+        self.restore(root, expect=(0, 3))
+        self.assert_selected_same(before, root)
+        self.assertTrue(os.path.exists(os.path.join(root, "usr/bin/tool")))
 
     def test_the_plan_of_a_wipe(self):
         """Lines that are lost are made again from what lies in aside/."""

@@ -77,6 +77,33 @@ class RollbackMixin:
         self.assert_nothing_moved(self.before, self.root, ("nlink",))
 
 
+class WipedInsteadOfRolledBack(cases.VolumeCase):
+    """A rollback that was cut short gave users their files back: the wipe that follows looks at them anew."""
+
+    def life(self, failpoint: str):
+        root, _ = self.captured_and_wiped()
+        self.holdfast("rollback", root, "--yes", expect=137, env={"HOLDFAST_FAILPOINT": failpoint})
+        home = os.path.join(root, "home/al")
+        self.assertTrue(os.path.isdir(home), "the killed rollback brought nothing back")
+        with treegen.Dir(home) as mine:
+            mine.file("new", b"made after the rollback\n")
+            mine.file("letter.new", b"replaced after the rollback\n")
+            os.rename("letter.new", "letter.txt", src_dir_fd=mine.fd, dst_dir_fd=mine.fd)
+        self.wipe(root)
+        self.restore(root)
+        with treegen.Dir(home) as mine:
+            for name, content in (("new", b"made after the rollback\n"), ("letter.txt", b"replaced after the rollback\n")):
+                with open(os.path.join(home, name), "rb") as file:
+                    self.assertEqual(file.read(), content)
+        self.holdfast("discard", root, "--yes")
+
+    def test_at_its_end(self):
+        self.life("rolled-back")
+
+    def test_in_its_middle(self):
+        self.life("bring-back:8")
+
+
 class WhatIsGoneBelow(cases.VolumeCase):
     """Entries at the top of aside/ are there, and something below them is not."""
 

@@ -139,6 +139,20 @@ class OrdinaryUser(cases.VolumeCase):
         for field in ("mode", "uid", "gid", "mtime"):
             self.assertEqual(found[field], wanted[field], field)
 
+    def test_a_directory_that_cannot_be_read_does_not_keep_a_wipe_from_its_end(self):
+        """It is not selected, cannot be moved either, and is listed."""
+        self.own("capture", self.root, *treegen.INCLUDES)
+        locked = os.path.join(self.root, "locked")
+        os.mkdir(locked)
+        if self.user:
+            os.chown(locked, *self.user)
+        os.chmod(locked, 0)
+        self.addCleanup(os.chmod, locked, 0o700)
+        self.own("wipe", self.root, "--yes", expect=(0, 3))
+        self.assertEqual(self.own("status", self.root).summary["state"], "wiped")
+        if not os.path.lexists(locked):
+            os.mkdir(locked)
+
     def test_files_of_others_are_gaps_and_are_listed(self):
         if self.user is None:
             self.skip_loudly("needs root to make a file of somebody else")

@@ -118,6 +118,20 @@ class PlantedStaging(cases.VolumeCase):
         fault_table.note("planted staging directory", "restore-link", "ext4", 1)
 
 
+    def test_nor_is_one_that_the_user_gave_the_name_of_a_captured_directory(self):
+        root, _ = self.captured_and_wiped()
+        treegen.build_image(root)
+        home = os.path.join(root, "home/al")
+        with treegen.Dir(home) as mine, mine.dir("photos", 0o700) as theirs:
+            theirs.file("secret", b"root's own\n", 0o600)
+        os.chown(home, 1000, 1000)
+        result = self.restore(root, expect=3)
+        self.assertIn("home/al/photos", {problem["path"] for problem in result.problems})
+        entry = oracle.record(root)[b"home/al/photos"]
+        self.assertEqual((entry["uid"], entry["mode"]), (0, "0700"))
+        self.assertTrue(os.path.exists(os.path.join(home, "photos/img-0.jpg")))
+
+
 class Mounts(cases.VolumeCase):
     """Mounts that lead back into the store, into ROOT, or appear while a command runs."""
 

@@ -58,6 +58,38 @@ class Windows(cases.VolumeCase):
         self.holdfast("capture", self.root)
         fault_table.note("race", "capture", "ext4", 1)
 
+    def test_a_directory_that_is_swapped_with_a_symlink_all_the_time_leads_nowhere(self):
+        """Each look at it may see the one, and the next call the other: nothing behind the symlink gets a second name."""
+        self.root = self.volume("wide", megabytes=256).path  # a store a run
+        inside, near = self.path("root"), self.path("near")
+        with treegen.Dir(self.root) as top:
+            with top.dir("near") as beside:
+                beside.file("precious", b"on the same mount, outside of ROOT")
+            with top.dir("root") as root, root.dir("home") as home:
+                with home.dir("victim") as victim:
+                    victim.file("precious", b"inside")
+                home.symlink("way-out", near)
+        stop = threading.Event()
+
+        def swap():
+            while not stop.wait(0.004):
+                linux_calls.exchange(os.path.join(inside, "home/victim"), os.path.join(inside, "home/way-out"))
+
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        try:
+            for number in range(12):
+                store = self.path(f"store-{number}")
+                prefix = [run.strace(), "-f", "-qq", "-o", "/dev/null", "-e", "trace=statx,getdents64",
+                          "-e", "inject=statx,getdents64:delay_exit=7000"]
+                self.holdfast("capture", inside, "--include", "home", "--store", store, "--jobs", "1", prefix=prefix,
+                              expect=(0, 3))
+                self.assertEqual(os.stat(os.path.join(near, "precious")).st_nlink, 1, f"linked in run {number}")
+        finally:
+            stop.set()
+            swapper.join(60)
+        fault_table.note("race", "capture", "ext4", 12)
+
     def test_what_appears_between_plan_and_move_is_listed(self):
         """The plan does not name it, so it stays in ROOT, where the image will be laid on: somebody must know."""
         with treegen.Dir(self.root) as top, top.dir("home") as home:
