@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases  # noqa: E402
 import fault_table  # noqa: E402
+import run  # noqa: E402
 import sweep  # noqa: E402
 
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.ENOMEM, errno.EINTR, errno.ESTALE)
@@ -29,8 +30,10 @@ class FailingCalls(sweep.Struck):
     """strace makes the Nth call of a name fail, once or from there on: the call is not made."""
 
     def points(self, swept: sweep.Sweep, filesystem: str) -> list:
-        modifying = [point for point in swept.points if point.modifies]
-        looking = [point for point in swept.points if not point.modifies]
+        # A sanitizer's own allocator maps memory, and gives up where the program would not.
+        points = [point for point in swept.points if point.call != "mmap" or not run.sanitizers()]
+        modifying = [point for point in points if point.modifies]
+        looking = [point for point in points if not point.modifies]
         if not fault_table.everything():
             return sweep.chosen(modifying, _FAST // 2, self.dice) + sweep.chosen(looking, _FAST // 2, self.dice)
         if filesystem == "ext4":

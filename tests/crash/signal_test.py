@@ -83,9 +83,10 @@ class ShortOfSomething(_Struck):
     """Limits of the process: memory, descriptors, file size."""
 
     def limits(self) -> list:
-        found = [("RLIMIT_NOFILE", ["--nofile=64:64"]), ("RLIMIT_NOFILE", ["--nofile=24:24"]),
+        found = [("RLIMIT_NOFILE", ["--nofile=64:64"]),
                  ("RLIMIT_FSIZE", ["--fsize=60000"]), ("RLIMIT_FSIZE", ["--fsize=1000"])]
-        if not run.sanitizers():  # their shadow memory alone is more than any limit
+        if not run.sanitizers():  # they need descriptors, and their shadow memory alone is more than any limit
+            found.append(("RLIMIT_NOFILE", ["--nofile=24:24"]))
             found += [("RLIMIT_AS", [f"--as={megabytes << 20}"]) for megabytes in (48, 96, 200, 1500)]
         return found
 

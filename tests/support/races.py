@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
+import tempfile
 
 import linux_calls
 import oracle
@@ -96,8 +98,12 @@ class Racer:
     def __init__(self, root: str, tag: str, user=USER):
         self.tag = tag
         identity = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+        # Where the other user reaches it, wherever the build is.
+        self._place = tempfile.TemporaryDirectory(prefix="holdfast-test-racer-")  # pylint: disable=consider-using-with
+        os.chmod(self._place.name, 0o755)
+        program = shutil.copy(run.test_program("racer"), self._place.name)
         self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-            [run.test_program("racer"), os.path.join(root, HOME), tag], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [program, os.path.join(root, HOME), tag], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, preexec_fn=linux_calls.die_with_parent, **identity)
         if self._process.stdout.readline() != "racing\n":
             raise AssertionError(f"the racer did not start: {self._process.communicate()[1]}")
