@@ -478,7 +478,8 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
                     dir.staging),
         entries_of(dir));
   }
-  if (fremovexattr(fd.get(), layout::kStagingXattr) != 0 && errno != ENODATA && errno != ENOTSUP)
+  if (run_->privileged && fremovexattr(fd.get(), layout::kStagingXattr) != 0 && errno != ENODATA &&
+      errno != ENOTSUP)
     run_->leave(dir.captured_path(), "fremovexattr", catalog::last_error(),
                 "it still carries the mark of what is being restored", 1);
   if (const auto now = read_flags(fd.get()); now && now->project_id != dir.record.project_id) {

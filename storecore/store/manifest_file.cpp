@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <expected>
 #include <span>
@@ -80,9 +81,12 @@ Status ManifestFiles::publish(File& file) const {
   if (auto flushed = flush(file); !flushed) return flushed;
   if (auto synced = fsync_fd(file.fd.get()); !synced)
     return failed("fsync", file.name, synced.error());
-  if (auto renamed = rename_replace(store_, staging(file.name).c_str(), store_, file.name.c_str());
-      !renamed)
-    return failed("renameat", file.name, renamed.error());
+  const auto renamed =
+      rename_replace(store_, staging(file.name).c_str(), store_, file.name.c_str());
+  if (!renamed && renamed.error().value() == EISDIR)
+    return catalog::fail(catalog::Fault::kCatalogBad, file.name, "a folder stands in its place",
+                         "move it out of the store");
+  if (!renamed) return failed("renameat", file.name, renamed.error());
   return {};
 }
 
