@@ -2,6 +2,7 @@
 """Races that were found once, held open by strace: what the user does falls into one known window every time."""
 
 import os
+import random
 import sys
 import threading
 import time
@@ -70,15 +71,16 @@ class Windows(cases.VolumeCase):
                     victim.file("precious", b"inside")
                 home.symlink("way-out", near)
         stop = threading.Event()
+        dice = random.Random(fault_table.seed())
 
         def swap():
-            while not stop.wait(0.004):
+            while not stop.wait(dice.uniform(0.001, 0.012)):  # out of step with the calls
                 linux_calls.exchange(os.path.join(inside, "home/victim"), os.path.join(inside, "home/way-out"))
 
         swapper = threading.Thread(target=swap)
         swapper.start()
         try:
-            for number in range(12):
+            for number in range(25):
                 store = self.path(f"store-{number}")
                 prefix = [run.strace(), "-f", "-qq", "-o", "/dev/null", "-e", "trace=statx,getdents64",
                           "-e", "inject=statx,getdents64:delay_exit=7000"]
@@ -88,7 +90,7 @@ class Windows(cases.VolumeCase):
         finally:
             stop.set()
             swapper.join(60)
-        fault_table.note("race", "capture", "ext4", 12)
+        fault_table.note("race", "capture", "ext4", 25)
 
     def test_what_appears_between_plan_and_move_is_listed(self):
         """The plan does not name it, so it stays in ROOT, where the image will be laid on: somebody must know."""
