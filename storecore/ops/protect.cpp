@@ -61,7 +61,8 @@ Status protect_store(Session& session, Store& store) {
   failpoint("protecting");
   // The store's own directory first: whether it can be done at all shows at once.
   const auto top = set_immutable(store.dir().fd, true);
-  // A failure leaves the record: directories further down may still have the flag of an earlier run.
+  // A failure leaves the record: directories further down may still have the flag of an earlier
+  // run.
   if (!top && !cannot(top.error()))
     return failed("ioctl(FS_IOC_SETFLAGS)", store.place().store, top.error());
   if (!top) {

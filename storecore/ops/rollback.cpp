@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -27,7 +28,6 @@
 #include "storecore/ops/wipe_plan.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
-#include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
 #include "storecore/store/layout.hpp"

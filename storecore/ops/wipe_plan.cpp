@@ -21,6 +21,7 @@
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/name.hpp"
+#include "catalog/records.hpp"
 #include "storecore/ops/capture_walk.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"

@@ -296,11 +296,11 @@ Result<Store> Store::open_locked(const StorePlace& place, Access access, std::st
   return store;
 }
 
-// A store whose making was cut short has empty directories and no state yet. Restored with `move`, one
-// has an empty mirror and may still hold the whole old system.
+// A store whose making was cut short has empty directories and no state yet. Restored with `move`,
+// one has an empty mirror and may still hold the whole old system.
 bool Store::holds_anything() const {
-  for (const char* name : {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced,
-                           layout::kFailed}) {
+  for (const char* name :
+       {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced, layout::kFailed}) {
     const auto dir = open_dir_at(dir_, name);
     if (!dir && dir.error().value() == ENOENT) continue;
     if (!dir) return true;
