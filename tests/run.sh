@@ -64,8 +64,8 @@ fi
 
 build_and_test dev slow
 if ! $quick; then
-  build_and_test asan-ubsan 'slow|ondisk'
-  build_and_test tsan 'slow|ondisk'
+  build_and_test asan-ubsan 'slow|ondisk|injected'
+  build_and_test tsan 'slow|ondisk|injected'
   step "clang-format"
   attempt "clang-format" tests/style.sh format || true
   step "clang-tidy"
