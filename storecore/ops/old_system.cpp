@@ -175,20 +175,23 @@ Status delete_old_system(Session& session, Store& store) {
   return store.save();
 }
 
-Result<std::uint64_t> count_old_system(const Session& session, const Store& store,
-                                       const WipePlan& plan) {
+Result<OldSystemNames> count_old_system(const Session& session, const Store& store,
+                                        const WipePlan& plan) {
   const std::vector<std::string> parts{layout::kAside, std::to_string(store.record().wipe_number)};
   const auto aside = open_dir_below(store.dir(), parts);
   const auto budget = std::make_shared<FdBudget>(FdBudget::default_size());
   std::atomic<std::uint64_t> names{0};
+  OldSystemNames found;
   for (const WipePlan::Item& item : plan.moves) {
     const auto moved = aside ? is_inode(*aside, item) : Result<bool>(false);
     const auto back = moved && *moved ? Result<bool>(false) : is_inode(store.root(), item);
     const bool in_aside = moved && *moved;
+    if (!moved || !back) ++found.unseen;
     if (!in_aside && !(back && *back)) continue;
     const auto parent = open_parent(in_aside ? DirFd(*aside) : store.root(), item.path);
     auto dir = parent ? open_dir_at(*parent, last_component(item.path).c_str())
                       : catalog::SysResult<Fd>(std::unexpected(parent.error()));
+    if (!dir && dir.error().value() != ENOTDIR && dir.error().value() != ELOOP) ++found.unseen;
     if (!dir) {  // no directory, or one that is the one name that can be seen of it
       names.fetch_add(1, std::memory_order_relaxed);
       continue;
@@ -200,8 +203,10 @@ Result<std::uint64_t> count_old_system(const Session& session, const Store& stor
     TreeWalk walk(session.context(), count, count, TreeWalk::Unseen::kNothing);
     if (auto status = walk.run(DirNode::root(std::move(*dir), budget)); !status)
       return std::unexpected(status.error());
+    found.unseen += walk.unseen();
   }
-  return names.load(std::memory_order_relaxed);
+  found.names = names.load(std::memory_order_relaxed);
+  return found;
 }
 
 }  // namespace holdfast::core

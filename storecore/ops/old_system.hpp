@@ -19,8 +19,12 @@ namespace holdfast::core {
 /// Names of the old system that stand in aside/N, or in ROOT again: every entry that the plan moves
 /// and all below it. What is counted when wipe ends is missing if it is not counted at rollback. A
 /// directory that cannot be read is one name, both times. Fails only when the run is to stop.
-[[nodiscard]] catalog::Result<std::uint64_t> count_old_system(const Session& session,
-                                                              const Store& store,
-                                                              const WipePlan& plan);
+struct OldSystemNames {
+  std::uint64_t names = 0;
+  std::uint64_t unseen = 0;  ///< what could not be looked at: the count may be too small
+};
+[[nodiscard]] catalog::Result<OldSystemNames> count_old_system(const Session& session,
+                                                               const Store& store,
+                                                               const WipePlan& plan);
 
 }  // namespace holdfast::core

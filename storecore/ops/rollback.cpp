@@ -132,8 +132,18 @@ Status RollbackVolume::check_names() const {
   if (known == 0) return {};
   const auto found = count_old_system(*session_, *store_, plan_);
   if (!found) return std::unexpected(found.error());
-  if (*found >= known) return {};
-  const std::uint64_t gone = known - *found;
+  if (found->names >= known) return {};
+  if (found->unseen != 0) {
+    session_->problem({.kind = catalog::ProblemKind::kWarning,
+                       .path = {},
+                       .operation = {},
+                       .error_number = 0,
+                       .reason =
+                           "not all of the old system can be read: whether it is whole is not "
+                           "known"});
+    return {};
+  }
+  const std::uint64_t gone = known - found->names;
   const std::string text = fmt::format("{} of {} names of the old system are gone", gone, known);
   if (gone > known / kFewNames)
     return catalog::refused("old-system-incomplete", place_.root, text,

@@ -349,7 +349,7 @@ Status WipeVolume::finish_wipe() {
   if (!plan) return std::unexpected(plan.error());
   const auto names = count_old_system(*session_, *store_, *plan);
   if (!names) return std::unexpected(names.error());
-  store_->record().old_system_names = *names;
+  store_->record().old_system_names = names->names;
   failpoint("wiped-before-protect");
   const auto guarded =
       session_->phase("protect", [&](Progress&) { return protect_store(*session_, *store_); });

@@ -173,8 +173,7 @@ struct Slots {
   }
 };
 
-/// Both slots. One on a sector that cannot be read is blank then: the other one counts. EIO when
-/// neither can be.
+/// For repair: both slots, one on a sector that cannot be read as damage. EIO when neither can be.
 SysResult<std::string> read_text(int fd) {
   std::string text;
   std::array<std::byte, StateFile::kSlotBytes> slot;
@@ -207,7 +206,8 @@ Result<Slots> read_slots(int fd) {
   if (stat->size > 4 * StateFile::kSlotBytes)
     return catalog::fail(Fault::kCatalogBad, layout::kState, "is far larger than its two slots",
                          "the files are safe in tree/: see the README beside it");
-  const auto text = read_text(fd);
+  // Strictly: the slot that cannot be read may be the newer one, and the other an older state.
+  const auto text = read_all(fd, 4 * StateFile::kSlotBytes);
   if (!text) return failed("read", layout::kState, text.error());
   Slots slots;
   const std::string_view all(*text);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include <atomic>
 #include <expected>
 #include <memory>
 #include <string>
@@ -39,7 +40,10 @@ Status TreeWalk::run(std::shared_ptr<DirNode> top) {
 }
 
 void TreeWalk::cannot(std::string_view operation, const std::string& path, std::error_code cause) {
-  if (unseen_ == Unseen::kNothing) return;
+  if (unseen_ == Unseen::kNothing) {
+    unseen_count_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   errors_.set(failed(operation, path, cause).error());
 }
 

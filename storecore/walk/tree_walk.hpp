@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -37,6 +38,8 @@ class TreeWalk {
            Unseen unseen = Unseen::kError);
   /// Ends early, as a failure, when the run is asked to stop.
   [[nodiscard]] catalog::Status run(std::shared_ptr<DirNode> top);
+  /// What could not be looked at, with Unseen::kNothing. After run().
+  [[nodiscard]] std::uint64_t unseen() const noexcept { return unseen_count_.load(); }
 
  private:
   void visit(const std::shared_ptr<DirNode>& node);
@@ -47,6 +50,7 @@ class TreeWalk {
   OnDirectory on_directory_;
   OnName on_name_;
   const Unseen unseen_;
+  std::atomic<std::uint64_t> unseen_count_{0};
   Pool pool_;
   FirstError errors_;
 };
