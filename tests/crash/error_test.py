@@ -26,7 +26,7 @@ _LOOKING = 0.35
 _OTHER_FILESYSTEMS = 0.1
 
 
-class FailingCalls(sweep.Struck):
+class FailingCalls(sweep.StruckOnEach):
     """strace makes the Nth call of a name fail, once or from there on: the call is not made."""
 
     def points(self, swept: sweep.Sweep, filesystem: str) -> list:
@@ -88,20 +88,6 @@ class FailingCalls(sweep.Struck):
 
             swept.one(tally, where, strike, judge)
         tally.close()
-
-    def sweep_filesystem(self, filesystem: str):
-        for phase in sweep.phases_for(filesystem, self.dice):
-            with self.subTest(phase=phase.name):
-                self.sweep_phase(phase, filesystem)
-
-    def test_on_ext4(self):
-        self.sweep_filesystem("ext4")
-
-    def test_on_xfs(self):
-        self.sweep_filesystem("xfs")
-
-    def test_on_btrfs(self):
-        self.sweep_filesystem("btrfs")
 
 
 def _names(result, error: int) -> bool:

@@ -16,7 +16,7 @@ _LOOKING = 0.08
 _OTHER_FILESYSTEMS = 0.15
 
 
-class KilledAtACall(sweep.Struck):
+class KilledAtACall(sweep.StruckOnEach):
     """strace kills holdfast as it enters the Nth call of a name: the call is not made."""
 
     def points(self, swept: sweep.Sweep, filesystem: str) -> list:
@@ -39,20 +39,6 @@ class KilledAtACall(sweep.Struck):
 
             swept.one(tally, point, lambda: swept.strike(point.call, point.number, "signal=KILL"), judge)
         tally.close()
-
-    def sweep_filesystem(self, filesystem: str):
-        for phase in sweep.phases_for(filesystem, self.dice):
-            with self.subTest(phase=phase.name):
-                self.sweep_phase(phase, filesystem)
-
-    def test_on_ext4(self):
-        self.sweep_filesystem("ext4")
-
-    def test_on_xfs(self):
-        self.sweep_filesystem("xfs")
-
-    def test_on_btrfs(self):
-        self.sweep_filesystem("btrfs")
 
 
 if __name__ == "__main__":

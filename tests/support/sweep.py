@@ -321,6 +321,24 @@ class Struck(cases.VolumeCase):
         print(f"HOLDFAST_SEED={self.seed}", flush=True)
 
 
+class StruckOnEach(Struck):
+    """sweep_phase(phase, filesystem), which a subclass has, for the phases of this run on each filesystem."""
+
+    def sweep_filesystem(self, filesystem: str):
+        for phase in phases_for(filesystem, self.dice):
+            with self.subTest(phase=phase.name):
+                self.sweep_phase(phase, filesystem)
+
+    def test_on_ext4(self):
+        self.sweep_filesystem("ext4")
+
+    def test_on_xfs(self):
+        self.sweep_filesystem("xfs")
+
+    def test_on_btrfs(self):
+        self.sweep_filesystem("btrfs")
+
+
 class Tally:
     """Counts runs and losses of a sweep, keeps what went wrong, and notes both in the table."""
 
