@@ -424,15 +424,25 @@ std::string manifest_trailer(std::uint64_t lines, std::uint64_t checksum) {
   return line.close("}\n");
 }
 
+namespace {
+
+/// The object that a line is; nothing for anything else.
+std::optional<Json> parse_object(std::string_view line) {
+  Json parsed = Json::parse(line, nullptr, false);
+  return parsed.is_object() ? std::optional(std::move(parsed)) : std::nullopt;
+}
+
+}  // namespace
+
 std::optional<ManifestEntry> parse_manifest_line(std::string_view line) {
   if (line.ends_with('\n')) {
     line.remove_suffix(1);
   }
-  const Json object = Json::parse(line, nullptr, false);
-  if (!object.is_object()) {
+  const std::optional<Json> object = parse_object(line);
+  if (!object) {
     return std::nullopt;
   }
-  Members in(object);
+  Members in(*object);
   ManifestEntry entry;
   entry.path = in.bytes("path");
   const std::string type = in.text("type");
@@ -441,7 +451,7 @@ std::optional<ManifestEntry> parse_manifest_line(std::string_view line) {
   }
   std::string again;
   if (type == to_word(FileType::kDirectory)) {
-    auto record = parse_directory(in, object);
+    auto record = parse_directory(in, *object);
     if (!record) {
       return std::nullopt;
     }
@@ -461,11 +471,11 @@ std::optional<ManifestEntry> parse_manifest_line(std::string_view line) {
 }
 
 std::optional<ManifestHeader> parse_manifest_header(std::string_view line) {
-  const Json object = Json::parse(line, nullptr, false);
-  if (!object.is_object()) {
+  const std::optional<Json> object = parse_object(line);
+  if (!object) {
     return std::nullopt;
   }
-  Members in(object);
+  Members in(*object);
   ManifestHeader header;
   const bool ours = in.text("manifest") == "holdfast";
   header.format = in.number("format");
@@ -477,11 +487,11 @@ std::optional<ManifestTrailer> parse_manifest_trailer(std::string_view line) {
   if (line.ends_with('\n')) {
     line.remove_suffix(1);
   }
-  const Json object = Json::parse(line, nullptr, false);
-  if (!object.is_object()) {
+  const std::optional<Json> object = parse_object(line);
+  if (!object) {
     return std::nullopt;
   }
-  Members in(object);
+  Members in(*object);
   ManifestTrailer trailer;
   trailer.lines = in.number("lines");
   const std::string sum = in.text("xxh3");

@@ -138,13 +138,7 @@ void RestorePlacer::without_mirror(Item& item) {
 
 void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string& name,
                           const Reader& reader) {
-  Item item{.dir = dir,
-            .entry = entry,
-            .reader = reader,
-            .mirror = {},
-            .held = {},
-            .dest = {},
-            .name = name};
+  Item item{.dir = dir, .entry = entry, .reader = reader, .name = name};
   if (!find_held(item)) return without_mirror(item);
   if (!builder_->ensure(dir)) {
     // Whoever found the directory blocked has counted what is below it, unless it was gone by now.
@@ -162,13 +156,7 @@ void RestorePlacer::place(RestoreDir& dir, const Entry& entry, const std::string
 
 void RestorePlacer::look(RestoreDir& dir, const Entry& entry, const std::string& name,
                          const Reader& reader) {
-  Item item{.dir = dir,
-            .entry = entry,
-            .reader = reader,
-            .mirror = {},
-            .held = {},
-            .dest = {},
-            .name = name};
+  Item item{.dir = dir, .entry = entry, .reader = reader, .name = name};
   if (!find_held(item)) return without_mirror(item);
   const auto standing = RestoreBuilder::standing(dir);
   if (standing.place == Place::kAbsent || !standing.dest) return placed(item, false);

@@ -37,10 +37,10 @@ class RestorePlacer {
     RestoreDir& dir;
     const catalog::Entry& entry;
     const catalog::Reader& reader;
-    SharedFd mirror;
-    Stat held;
-    SharedFd dest;
     std::string name;  ///< at the destination
+    SharedFd mirror = nullptr;
+    Stat held = {};
+    SharedFd dest = nullptr;
   };
   [[nodiscard]] bool find_held(Item& item);
   void without_mirror(Item& item);
