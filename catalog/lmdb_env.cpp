@@ -150,7 +150,7 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
   // The map must be found before another thread makes one like it.
   static std::mutex opening;
   const std::scoped_lock lock(opening);
-  begin_map();
+  begin_map(directory_fd);
   const int code = mdb_env_open(env, path.c_str(), flags, kFileMode);
   end_map();
   if (code != 0) {
@@ -164,7 +164,7 @@ Result<std::unique_ptr<Env::Impl>> map_file(int directory_fd, Env::Mode mode, st
   struct stat lock_file{};
   if (mode == Env::Mode::kCreate &&
       ::fstatat(directory_fd, kLockFile, &lock_file, AT_SYMLINK_NOFOLLOW) == 0) {
-    impl->lock_slot = remember_lock_map(lock_file.st_ino);
+    impl->lock_slot = remember_lock_map(data_fd_of(env), lock_file.st_ino);
   }
   return impl;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,12 +27,14 @@ namespace {
 struct Range {
   std::atomic<std::uintptr_t> begin{0};
   std::atomic<std::uintptr_t> end{0};
-  std::atomic<bool> lock{false};  // of lock.mdb
+  std::atomic<int> lock_volume{-1};  // of lock.mdb: a descriptor on its volume
 };
 static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 constexpr std::size_t kRanges = 64;
 std::array<Range, kRanges> ranges;
-std::atomic<int> maps_being_made{0};
+std::atomic<int> opening_directory{-1};
+// Less than this is no room: btrfs keeps some of it back for itself.
+constexpr std::uint64_t kFullBytes = std::uint64_t{4} << 20;
 
 void default_damage_handler(const char* what) {
   constexpr std::string_view prefix = "holdfast: the catalog is damaged: ";
@@ -144,23 +147,23 @@ std::optional<Mapping> find_new_mapping(std::string_view maps, std::uint64_t ino
   return similar;
 }
 
-bool is_in_map(const void* address, bool lock) noexcept {
+const Range* find_range(const void* address) noexcept {
   const auto value = reinterpret_cast<std::uintptr_t>(address);
-  return std::any_of(ranges.begin(), ranges.end(), [value, lock](const Range& range) {
+  const auto found = std::find_if(ranges.begin(), ranges.end(), [value](const Range& range) {
     const std::uintptr_t begin = range.begin.load(std::memory_order_acquire);
-    return begin != 0 && value >= begin && value < range.end.load(std::memory_order_relaxed) &&
-           range.lock.load(std::memory_order_relaxed) == lock;
+    return begin != 0 && value >= begin && value < range.end.load(std::memory_order_relaxed);
   });
+  return found == ranges.end() ? nullptr : &*found;
 }
 
-int keep_range(const std::optional<Mapping>& mapping, bool lock) noexcept {
+int keep_range(const std::optional<Mapping>& mapping, int lock_volume) noexcept {
   if (!mapping) {
     return -1;
   }
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (ranges[i].begin.load(std::memory_order_relaxed) == 0) {
       ranges[i].end.store(mapping->end, std::memory_order_relaxed);
-      ranges[i].lock.store(lock, std::memory_order_relaxed);
+      ranges[i].lock_volume.store(lock_volume, std::memory_order_relaxed);
       ranges[i].begin.store(mapping->begin, std::memory_order_release);
       return static_cast<int>(i);
     }
@@ -170,15 +173,31 @@ int keep_range(const std::optional<Mapping>& mapping, bool lock) noexcept {
 
 }  // namespace
 
-bool is_in_catalog_map(const void* address) noexcept { return is_in_map(address, false); }
+bool is_in_catalog_map(const void* address) noexcept {
+  const Range* range = find_range(address);
+  return range != nullptr && range->lock_volume.load(std::memory_order_relaxed) < 0;
+}
 
-bool is_map_being_made() noexcept { return maps_being_made.load() != 0; }
+bool is_in_lock_map(const void* address) noexcept {
+  const Range* range = find_range(address);
+  return range != nullptr && range->lock_volume.load(std::memory_order_relaxed) >= 0;
+}
 
-void begin_map() noexcept { maps_being_made.fetch_add(1); }
+bool is_map_being_made() noexcept { return opening_directory.load() >= 0; }
 
-void end_map() noexcept { maps_being_made.fetch_sub(1); }
+bool is_lock_volume_full(const void* address) noexcept {
+  const Range* range = find_range(address);
+  const int fd = range != nullptr ? range->lock_volume.load(std::memory_order_relaxed)
+                                  : opening_directory.load();
+  struct statfs volume{};
+  return fd >= 0 && ::fstatfs(fd, &volume) == 0 &&
+         static_cast<std::uint64_t>(volume.f_bavail) * static_cast<std::uint64_t>(volume.f_bsize) <
+             kFullBytes;
+}
 
-bool is_in_lock_map(const void* address) noexcept { return is_in_map(address, true); }
+void begin_map(int directory_fd) noexcept { opening_directory.store(directory_fd); }
+
+void end_map() noexcept { opening_directory.store(-1); }
 
 void set_damage_handler(DamageHandler handler) noexcept {
   damage_handler.store(handler != nullptr ? handler : default_damage_handler);
@@ -195,12 +214,12 @@ int remember_map(int data_fd, std::size_t bytes) {
     return -1;
   }
   const std::string maps = read_own_maps();
-  return keep_range(find_new_mapping(maps, status.st_ino, bytes), false);
+  return keep_range(find_new_mapping(maps, status.st_ino, bytes), -1);
 }
 
-int remember_lock_map(std::uint64_t inode) {
+int remember_lock_map(int data_fd, std::uint64_t inode) {
   const std::string maps = read_own_maps();
-  return keep_range(find_new_mapping(maps, inode, 0), true);
+  return keep_range(find_new_mapping(maps, inode, 0), data_fd);
 }
 
 void forget_map(int slot) noexcept {

@@ -19,6 +19,10 @@ namespace holdfast::catalog {
 /// True while a catalog is being opened: LMDB writes to lock.mdb's map before anybody can ask where
 /// it is. Async-signal-safe, any thread.
 [[nodiscard]] bool is_map_being_made() noexcept;
+/// Behind a fault in lock.mdb's map, or while it is made: has its volume next to no space left? A
+/// filesystem that writes elsewhere at each change (btrfs) needs some for a page that is there
+/// already. Makes one fstatfs(2), and may be called from a signal handler.
+[[nodiscard]] bool is_lock_volume_full(const void* address) noexcept;
 
 /// Called when LMDB's own assertions fail, from the thread that hit one; must not return. Set once,
 /// before threads start. The default writes a line to stderr and aborts.
@@ -35,11 +39,13 @@ void set_damage_handler(DamageHandler handler) noexcept;
 /// which
 ///         costs the good message and nothing else
 [[nodiscard]] int remember_map(int data_fd, std::size_t bytes);
-/// For Env, around LMDB's opening.
-void begin_map() noexcept;
+/// For Env, around LMDB's opening of what is in @p directory_fd (borrowed until end_map()). One at
+/// a time.
+void begin_map(int directory_fd) noexcept;
 void end_map() noexcept;
-/// The same for the lock file, whose inode is @p inode.
-[[nodiscard]] int remember_lock_map(std::uint64_t inode);
+/// The same for the lock file, whose inode is @p inode. @p data_fd is on the same volume and stays
+/// open until forget_map().
+[[nodiscard]] int remember_lock_map(int data_fd, std::uint64_t inode);
 void forget_map(int slot) noexcept;
 
 }  // namespace holdfast::catalog

@@ -23,6 +23,7 @@ namespace {
 
 using holdfast::catalog::is_in_catalog_map;
 using holdfast::catalog::is_in_lock_map;
+using holdfast::catalog::is_lock_volume_full;
 using holdfast::catalog::is_map_being_made;
 using holdfast::core::StopToken;
 
@@ -35,7 +36,11 @@ constexpr std::string_view kDamagedText =
 constexpr std::string_view kDiskText =
     "holdfast: catalog/lock.mdb: Input/output error (a fault inside its map)\n"
     "hint: the disk or the filesystem failed: mount the volume again, then run the command again\n";
+constexpr std::string_view kFullText =
+    "holdfast: catalog/lock.mdb: No space left on device (a fault inside its map)\n"
+    "hint: make room on this volume, then run the command again\n";
 constexpr int kFailed = 1;
+constexpr int kNoSpace = 13;
 constexpr int kCatalogBad = 12;
 constexpr unsigned kDefaultWidth = 80;
 constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP};
@@ -70,8 +75,10 @@ extern "C" void on_fault(int signal_number, siginfo_t* info, void* /*context*/) 
   }
   const bool opening = signal_number == SIGBUS && is_map_being_made();
   if (info->si_code > 0 && (opening || is_in_lock_map(info->si_addr))) {
-    (void)!write(STDERR_FILENO, kDiskText.data(), kDiskText.size());
-    _exit(kFailed);
+    const bool full = is_lock_volume_full(info->si_addr);
+    const std::string_view text = full ? kFullText : kDiskText;
+    (void)!write(STDERR_FILENO, text.data(), text.size());
+    _exit(full ? kNoSpace : kFailed);
   }
   set_default(signal_number);
   (void)raise(signal_number);

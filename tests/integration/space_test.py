@@ -109,8 +109,10 @@ class FullInMidRunMixin(_Space):
         many(root, 6000)
         filler = fill(root, "filler", leave=1 << 16)
         before = self.record(root)
-        result = self.capture(root, expect=13)
-        self.assertIn("No space left on device", f"{result.summary['error']}", result.describe())
+        # Where even a page that is there needs room to change (btrfs), the end comes by a signal, without a summary.
+        result = self.capture(root, expect=None)
+        self.assertEqual(result.code, 13, result.describe())
+        self.assertIn("No space left on device", result.stderr, result.describe())
         self.assert_nothing_moved(before, root)
         os.unlink(filler)
         os.sync()
