@@ -508,9 +508,9 @@ void Store::free_ballast_if_full() const noexcept {
 Status Store::check_barrier() const {
   const auto journal = subdir(layout::kJournal);
   if (!journal) return std::unexpected(journal.error());
-  const auto fd = open_at(*journal, layout::kJournalBarrier, O_RDONLY);
-  if (!fd && fd.error().value() == ENOENT) return {};
-  if (!fd) return failed("openat", layout::kJournalBarrier, fd.error());
+  const auto fd = open_store_file(*journal, layout::kJournalBarrier, O_RDONLY);
+  if (!fd && fd.error().cause.value() == ENOENT) return {};
+  if (!fd) return std::unexpected(fd.error());
   const auto text = read_all(fd->get(), 4096);
   if (!text) return failed("read", layout::kJournalBarrier, text.error());
   if (*text == mount_stamp(dir_.get()))
