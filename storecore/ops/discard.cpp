@@ -141,23 +141,16 @@ Status DiscardVolume::mend() {
 
 /// A folder that is none of ours is somebody's: it would stop the deletion half-way.
 Status DiscardVolume::check_folders() const {
-  auto dir = open_dir_at(store_->dir(), ".");
-  if (!dir) return failed("openat", place_.store, dir.error());
-  DirReader listing;
-  while (true) {
-    const auto more = listing.fill(dir->get());
-    if (!more) return failed("getdents64", place_.store, more.error());
-    if (!*more) return {};
-    Dirent dirent;
-    while (listing.next(dirent)) {
-      const std::string name(dirent.view());
-      const auto stat = stat_at(*dir, name);
-      if (stat && stat->is_directory() && std::ranges::find(kOrder, name) == kOrder.end())
-        return catalog::refused("strange-folder", catalog::join_path(place_.store, name),
-                                "a folder that is not of the store stands in it",
-                                "move it out of the store");
-    }
+  const auto names = list_names(store_->dir());
+  if (!names) return failed("getdents64", place_.store, names.error());
+  for (const std::string& name : *names) {
+    const auto stat = stat_at(store_->dir(), name);
+    if (stat && stat->is_directory() && std::ranges::find(kOrder, name) == kOrder.end())
+      return catalog::refused("strange-folder", catalog::join_path(place_.store, name),
+                              "a folder that is not of the store stands in it",
+                              "move it out of the store");
   }
+  return {};
 }
 
 Status DiscardVolume::check() {
@@ -183,27 +176,19 @@ Status DiscardVolume::check() {
 }
 
 Status DiscardVolume::remove_files() {
-  DirReader listing;
-  auto dir = open_dir_at(store_->dir(), ".");
-  if (!dir) return failed("openat", place_.store, dir.error());
-  std::vector<std::string> names;
-  while (true) {
-    const auto more = listing.fill(dir->get());
-    if (!more) return failed("getdents64", place_.store, more.error());
-    if (!*more) break;
-    Dirent dirent;
-    while (listing.next(dirent)) names.emplace_back(dirent.view());
-  }
+  const DirFd dir = store_->dir();
+  const auto names = list_names(dir);
+  if (!names) return failed("getdents64", place_.store, names.error());
   // The state goes after everything but the lock: until then a second run knows what to do.
-  for (const std::string& name : names) {
+  for (const std::string& name : *names) {
     if (name == layout::kState || name == layout::kLock) continue;
-    if (auto removed = unlink_at(*dir, name.c_str()); !removed)
+    if (auto removed = unlink_at(dir, name.c_str()); !removed)
       return failed("unlinkat", name, removed.error());
   }
   failpoint("discard-before-state");
   store_->release_lock();
   for (const char* name : {layout::kState, layout::kLock}) {
-    if (auto removed = unlink_at(*dir, name); !removed && removed.error().value() != ENOENT)
+    if (auto removed = unlink_at(dir, name); !removed && removed.error().value() != ENOENT)
       return failed("unlinkat", name, removed.error());
   }
   return {};

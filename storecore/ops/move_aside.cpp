@@ -46,18 +46,6 @@ Result<Fd> make_dir(DirFd parent, const std::string& name) {
   return std::move(*fd);
 }
 
-Result<std::vector<std::string>> names_in(const Fd& dir, std::string_view path) {
-  std::vector<std::string> names;
-  DirReader listing;
-  while (true) {
-    const auto more = listing.fill(dir.get());
-    if (!more) return failed("getdents64", path, more.error());
-    if (!*more) return names;
-    Dirent dirent;
-    while (listing.next(dirent)) names.emplace_back(dirent.view());
-  }
-}
-
 /// A rename that takes off flags on the entry and on its parent where they forbid it.
 SysStatus rename_clearing(FlagJournal& flags, const Store& store, DirFd from, std::string_view path,
                           DirFd to) {
@@ -171,8 +159,8 @@ class ImageWalk {
       const auto dir = open_dir_below(store_->root(), *components);
       if (!dir && is_absent(dir.error())) continue;  // nothing in it
       if (!dir) return failed("openat", path, dir.error());
-      const auto names = names_in(*dir, path);
-      if (!names) return std::unexpected(names.error());
+      const auto names = list_names(*dir);
+      if (!names) return failed("getdents64", path, names.error());
       for (const std::string& name : *names) {
         const std::string full = catalog::join_path(path, name);
         const auto stat = stat_at(*dir, name);

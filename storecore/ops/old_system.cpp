@@ -113,20 +113,6 @@ class HoldCheck {
   catalog::ReadTxn txn_;
 };
 
-Result<std::vector<std::string>> names_in(DirFd dir) {
-  auto fd = open_dir_at(dir, ".");
-  if (!fd) return failed("openat", layout::kAside, fd.error());
-  std::vector<std::string> names;
-  DirReader listing;
-  while (true) {
-    const auto more = listing.fill(fd->get());
-    if (!more) return failed("getdents64", layout::kAside, more.error());
-    if (!*more) return names;
-    Dirent dirent;
-    while (listing.next(dirent)) names.emplace_back(dirent.view());
-  }
-}
-
 }  // namespace
 
 Status delete_old_system(Session& session, Store& store) {
@@ -149,8 +135,8 @@ Status delete_old_system(Session& session, Store& store) {
   failpoint("deleting-old-system");
   const auto aside = store.subdir(layout::kAside);
   if (!aside) return std::unexpected(aside.error());
-  const auto numbers = names_in(*aside);
-  if (!numbers) return std::unexpected(numbers.error());
+  const auto numbers = list_names(*aside);
+  if (!numbers) return failed("getdents64", layout::kAside, numbers.error());
   FlagJournal flags(store);
   const catalog::Timestamp begun = now();
   const auto deleted = session.phase("delete", [&](Progress& progress) -> Status {

@@ -127,9 +127,10 @@ Status RepairVolume::make_state() {
   }();
   if (const auto journal = store_->subdir(layout::kJournal))
     (void)set_immutable(journal->get(), false);
-  const std::uint32_t number = last_wipe(*store_);
-  if (number != 0) {
-    if (const auto mended = mend_wipe_plan(*store_, number); !mended)
+  const auto number = last_wipe(*store_);
+  if (!number) return std::unexpected(number.error());
+  if (*number != 0) {
+    if (const auto mended = mend_wipe_plan(*store_, *number); !mended)
       return std::unexpected(mended.error());
   }
   auto record = record_from_evidence(*session_, *store_, *manifest);

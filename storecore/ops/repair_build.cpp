@@ -101,16 +101,10 @@ bool ends_sealed(const StoreRecord& record, bool lost_state) {
 }
 
 std::vector<std::string> leftovers(DirFd catalog_dir) {
-  std::vector<std::string> names;
-  const auto dir = open_dir_at(catalog_dir, ".");
-  if (!dir) return names;
-  DirReader listing;
-  for (auto more = listing.fill(dir->get()); more && *more; more = listing.fill(dir->get())) {
-    for (Dirent found; listing.next(found);) {
-      if (found.view().starts_with(kRebuildPrefix)) names.emplace_back(found.view());
-    }
-  }
-  return names;
+  auto names = list_names(catalog_dir);
+  if (!names) return {};
+  std::erase_if(*names, [](const std::string& name) { return !name.starts_with(kRebuildPrefix); });
+  return std::move(*names);
 }
 
 class Rebuild {

@@ -1,6 +1,7 @@
 // What a store says of itself when its state file says nothing. Each piece is only believed for
 // what it proves.
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <expected>
@@ -31,24 +32,22 @@ using catalog::Result;
 
 namespace {
 
-/// The highest N among names that are @p prefix and a number.
-std::uint32_t highest(const Store& store, const char* area, std::string_view prefix) {
-  std::uint32_t found = 0;
+/// The highest N among names that are @p prefix and a number. A folder that is missing has none.
+Result<std::uint32_t> highest(const Store& store, const char* area, std::string_view prefix) {
   const auto dir = store.subdir(area);
-  if (!dir) return found;
-  DirReader listing;
-  while (true) {
-    const auto more = listing.fill(dir->get());
-    if (!more || !*more) return found;
-    for (Dirent dirent; listing.next(dirent);) {
-      if (!dirent.view().starts_with(prefix)) continue;
-      const std::string digits(dirent.view().substr(prefix.size()));
-      std::uint32_t number = 0;
-      const char* end = digits.data() + digits.size();
-      const auto parsed = std::from_chars(digits.data(), end, number);
-      if (parsed.ec == std::errc{} && parsed.ptr == end) found = std::max(found, number);
-    }
+  if (!dir && dir.error().cause.value() == ENOENT) return std::uint32_t{0};
+  if (!dir) return std::unexpected(dir.error());
+  const auto names = list_names(*dir);
+  if (!names) return catalog::failed("getdents64", area, names.error());
+  std::uint32_t found = 0;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(prefix)) continue;
+    std::uint32_t number = 0;
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data() + prefix.size(), end, number);
+    if (parsed.ec == std::errc{} && parsed.ptr == end) found = std::max(found, number);
   }
+  return found;
 }
 
 struct RestoreTraces {
@@ -103,8 +102,12 @@ bool is_in_place(const Store& store, const WipePlan& plan) {
 
 }  // namespace
 
-std::uint32_t last_wipe(const Store& store) {
-  return std::max(highest(store, layout::kJournal, "wipe-"), highest(store, layout::kAside, ""));
+Result<std::uint32_t> last_wipe(const Store& store) {
+  const auto planned = highest(store, layout::kJournal, "wipe-");
+  if (!planned) return planned;
+  const auto moved = highest(store, layout::kAside, "");
+  if (!moved) return moved;
+  return std::max(*planned, *moved);
 }
 
 Result<StoreRecord> record_from_evidence(const Session& session, const Store& store,
@@ -126,7 +129,9 @@ Result<StoreRecord> record_from_evidence(const Session& session, const Store& st
   record.root = *root;
   record.store = *own;
   record.protected_dirs = is_protected(store);
-  record.wipe_number = last_wipe(store);
+  const auto number = last_wipe(store);
+  if (!number) return std::unexpected(number.error());
+  record.wipe_number = *number;
 
   // Wiped is the state in which nothing takes ROOT for the source of what was captured. But while
   // nothing shows that the wipe's refresh came to its end, aside/N may hold what the mirror lacks:

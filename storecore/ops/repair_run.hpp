@@ -77,7 +77,7 @@ struct RepairRun {
                                                                 const Store& store,
                                                                 const ManifestRead& manifest);
 /// The last wipe that left a plan or an aside/N; 0: none.
-[[nodiscard]] std::uint32_t last_wipe(const Store& store);
+[[nodiscard]] catalog::Result<std::uint32_t> last_wipe(const Store& store);
 
 /// A selection that wants what the catalog holds, for a store whose own cannot be read.
 [[nodiscard]] catalog::Result<SelectionSpec> selection_from_rows(const catalog::Reader& reader);

@@ -58,18 +58,6 @@ struct Level {
   bool lost = false;      ///< it is nowhere, and that is listed for it or for one above it
 };
 
-SysResult<std::vector<std::string>> list_names(const Fd& dir) {
-  std::vector<std::string> names;
-  DirReader listing;
-  if (::lseek(dir.get(), 0, SEEK_SET) < 0) return std::unexpected(catalog::last_error());
-  while (true) {
-    const auto more = listing.fill(dir.get());
-    if (!more) return std::unexpected(more.error());
-    if (!*more) return names;
-    for (Dirent found; listing.next(found);) names.emplace_back(found.view());
-  }
-}
-
 class MirrorMatch {
  public:
   explicit MirrorMatch(RepairRun& run) : run_(&run) {}

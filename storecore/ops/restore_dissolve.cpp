@@ -33,17 +33,6 @@ struct Pair {
   std::shared_ptr<DirNode> mirror;
 };
 
-catalog::Result<std::vector<std::string>> names_in(const Fd& dir, DirNode& node) {
-  std::vector<std::string> names;
-  DirReader listing;
-  while (true) {
-    const auto more = listing.fill(dir.get());
-    if (!more) return failed("getdents64", node.path(), more.error());
-    if (!*more) return names;
-    for (Dirent entry; listing.next(entry);) names.emplace_back(entry.view());
-  }
-}
-
 /// Unlinks a staged name whose inode the mirror has, renames one that it lacks, leaves what is
 /// neither.
 Status give_back(RestoreRun& run, const Fd& staged, const Fd& mirror, const std::string& name,
@@ -70,8 +59,8 @@ Status dissolve(RestoreRun& run, const Pair& pair, std::vector<Pair>& todo) {
   if (!mirror) return failed("openat", pair.mirror->path(), mirror.error());
   clear_blocking_flags(
       (*staged)->get());  // it may have been finished already; it goes, or is made anew
-  const auto names = names_in(**staged, *pair.staged);
-  if (!names) return std::unexpected(names.error());
+  const auto names = list_names(**staged);
+  if (!names) return failed("getdents64", pair.staged->path(), names.error());
   for (const std::string& name : *names) {
     const auto here = stat_at(**staged, name);
     const auto there = stat_at(**mirror, name);

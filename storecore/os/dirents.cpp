@@ -7,8 +7,12 @@
 #include <cstring>
 #include <expected>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "catalog/error.hpp"
+#include "storecore/os/at_calls.hpp"
+#include "storecore/os/fd.hpp"
 
 namespace holdfast::core {
 namespace {
@@ -49,6 +53,19 @@ bool DirReader::next(Dirent& entry) noexcept {
   }
   entry = {};
   return false;
+}
+
+SysResult<std::vector<std::string>> list_names(DirFd dir) {
+  const auto fd = open_dir_at(dir, ".");
+  if (!fd) return std::unexpected(fd.error());
+  std::vector<std::string> names;
+  DirReader listing;
+  while (true) {
+    const auto more = listing.fill(fd->get());
+    if (!more) return std::unexpected(more.error());
+    if (!*more) return names;
+    for (Dirent entry; listing.next(entry);) names.emplace_back(entry.view());
+  }
 }
 
 }  // namespace holdfast::core

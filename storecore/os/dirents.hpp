@@ -3,9 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "catalog/error.hpp"
+#include "storecore/os/fd.hpp"
 
 namespace holdfast::core {
 
@@ -34,5 +37,8 @@ class DirReader {
   std::size_t end_ = 0;
   std::size_t position_ = 0;
 };
+
+/// Every name in @p dir at once, by a descriptor of its own: for directories known to be small.
+[[nodiscard]] catalog::SysResult<std::vector<std::string>> list_names(DirFd dir);
 
 }  // namespace holdfast::core
