@@ -8,6 +8,7 @@
 #include <expected>
 #include <span>
 
+#include "catalog/digest.hpp"
 #include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
@@ -15,6 +16,7 @@
 
 namespace holdfast::core {
 
+using catalog::Digest;
 using catalog::SysResult;
 
 namespace {
@@ -37,32 +39,61 @@ SysResult<HashedFile> FileHasher::hash(DirFd dir, const char* name) {
   return hash(fd->get());
 }
 
+SysResult<std::uint64_t> FileHasher::read_all(int fd, std::uint64_t size, Digest& digest) {
+  if (size > kStreamBytes) (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  std::uint64_t offset = 0;
+  bool streams = false;
+  while (true) {
+    const auto got = pread_some(fd, buffer_, offset);
+    if (!got) return std::unexpected(got.error());
+    const auto bytes = std::span(buffer_).first(*got);
+    offset += *got;
+    // A short read at the known size is the end: saves the read that would say 0.
+    const bool ended = *got == 0 || (*got < buffer_.size() && offset == size);
+    if (ended && !streams) {
+      digest = catalog::digest_of(bytes);
+      return offset;
+    }
+    if (!streams) hasher_.reset();
+    streams = true;
+    hasher_.update(bytes);
+    if (!ended) continue;
+    digest = hasher_.digest();
+    return offset;
+  }
+}
+
 SysResult<HashedFile> FileHasher::hash(int fd) {
   HashedFile result;
   auto before = stat_fd(fd);
   if (!before) return std::unexpected(before.error());
   if (!before->is_regular()) return catalog::sys_error(EINVAL);
-  if (before->size > kStreamBytes) (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   for (int attempt = 1;; ++attempt) {
-    hasher_.reset();
-    std::uint64_t offset = 0;
-    while (true) {
-      const auto got = pread_some(fd, buffer_, offset);
-      if (!got) return std::unexpected(got.error());
-      hasher_.update(std::span(buffer_).first(*got));
-      offset += *got;
-      // A short read at the known size is the end: saves the read that would say 0.
-      if (*got == 0 || (*got < buffer_.size() && offset == before->size)) break;
-    }
-    result.bytes_read += offset;
+    const auto read = read_all(fd, before->size, result.digest);
+    if (!read) return std::unexpected(read.error());
+    result.bytes_read += *read;
     const auto after = stat_fd(fd);
     if (!after) return std::unexpected(after.error());
     result.stat = *after;
-    result.digest = hasher_.digest();
-    result.stable = same_version(*before, *after) && offset == after->size;
+    result.stable = same_version(*before, *after) && *read == after->size;
     if (result.stable || attempt == kAttempts) return result;
     before = after;
   }
+}
+
+SysResult<HashedFile> FileHasher::hash_once(DirFd dir, const char* name, std::uint64_t size) {
+  const auto fd = open_file_at(dir, name);
+  if (!fd) return std::unexpected(fd.error());
+  HashedFile result;
+  const auto read = read_all(fd->get(), size, result.digest);
+  if (!read) return std::unexpected(read.error());
+  const auto after = stat_fd(fd->get());
+  if (!after) return std::unexpected(after.error());
+  if (!after->is_regular()) return catalog::sys_error(EINVAL);
+  result.stat = *after;
+  result.stable = *read == after->size;
+  result.bytes_read = *read;
+  return result;
 }
 
 }  // namespace holdfast::core

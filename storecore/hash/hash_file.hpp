@@ -29,8 +29,17 @@ class FileHasher {
   /// not a regular file.
   [[nodiscard]] catalog::SysResult<HashedFile> hash(DirFd dir, const char* name);
   [[nodiscard]] catalog::SysResult<HashedFile> hash(int fd);
+  /// One pass with one look, behind the last read: for who knows what the file has to be. `stable`
+  /// only says that there were as many bytes as its stat has; whether somebody wrote is for the
+  /// caller to tell. @p size is a guess that saves a call when it is right.
+  [[nodiscard]] catalog::SysResult<HashedFile> hash_once(DirFd dir, const char* name,
+                                                         std::uint64_t size);
 
  private:
+  /// Reads to the end, or to where @p size says that it is. @return how many bytes there were
+  [[nodiscard]] catalog::SysResult<std::uint64_t> read_all(int fd, std::uint64_t size,
+                                                           catalog::Digest& digest);
+
   std::vector<std::byte> buffer_;
   catalog::Hasher hasher_;
 };

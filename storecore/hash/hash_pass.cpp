@@ -80,7 +80,7 @@ class Pass {
   void settle(WindowItem& item, FileHasher& hasher);
   void settle_file(WindowItem& item, DirFd dir, FileHasher& hasher);
   [[nodiscard]] bool settle_without_reading(WindowItem& item, const Stat& stat);
-  [[nodiscard]] SysResult<HashedFile> hash_patiently(DirFd dir, const std::string& name,
+  [[nodiscard]] SysResult<HashedFile> hash_patiently(const WindowItem& item, DirFd dir,
                                                      FileHasher& hasher);
   void take(WindowItem& item, const Stat& stat, const catalog::Digest& hash, HashState state);
   void unreadable(WindowItem& item, std::error_code cause);
@@ -99,6 +99,7 @@ class Pass {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> unstable_{0};
   std::atomic<std::uint64_t> unreadable_{0};
+  std::atomic<bool> expects_{true};  ///< rows say what the files are: see hash_patiently()
   std::mutex problems_mutex_;
   std::vector<catalog::Problem> problems_;
 };
@@ -164,9 +165,21 @@ bool Pass::settle_without_reading(WindowItem& item, const Stat& stat) {
   return true;
 }
 
-SysResult<HashedFile> Pass::hash_patiently(DirFd dir, const std::string& name, FileHasher& hasher) {
+SysResult<HashedFile> Pass::hash_patiently(const WindowItem& item, DirFd dir, FileHasher& hasher) {
+  // What was recorded when the link was made is a look at the file before it is read. Not for a
+  // group, whose next name moved the ctime, and not in a refresh, which records the ctime from
+  // before our link: one such row, and the others are not tried.
+  const InodeRecord& record = item.record;
+  if (!item.grouped && record.held == Held::kLink && expects_.load(std::memory_order_relaxed)) {
+    auto hashed = hasher.hash_once(dir, item.name.c_str(), record.size);
+    if (hashed && hashed->stable && hashed->stat.inode == catalog::raw(record.held_inode) &&
+        hashed->stat.size == record.size && hashed->stat.mtime == record.mtime &&
+        hashed->stat.ctime == record.ctime)
+      return hashed;
+    if (hashed) expects_.store(false, std::memory_order_relaxed);
+  }
   for (int attempt = 1;; ++attempt) {
-    auto hashed = hasher.hash(dir, name.c_str());
+    auto hashed = hasher.hash(dir, item.name.c_str());
     if (hashed || hashed.error().value() != EAGAIN || attempt == kLeaseTries || context_->stopped())
       return hashed;
     std::this_thread::sleep_for(kLeaseWait);
@@ -187,7 +200,7 @@ void Pass::unreadable(WindowItem& item, std::error_code cause) {
 }
 
 void Pass::settle_file(WindowItem& item, DirFd dir, FileHasher& hasher) {
-  const auto hashed = hash_patiently(dir, item.name, hasher);
+  const auto hashed = hash_patiently(item, dir, hasher);
   if (!hashed) {
     if (hashed.error().value() == ENOENT) return damage(item, "gone from the mirror");
     if (hashed.error().value() == ENOMEM || hashed.error().value() == EMFILE ||
@@ -264,7 +277,12 @@ Status Pass::write_window(const std::vector<WindowItem>& window, catalog::Writer
     }
     if (!put) return put;
   }
-  for (const catalog::Problem& problem : std::exchange(problems_, {})) {
+  std::vector<catalog::Problem> found;
+  {
+    const std::lock_guard lock(problems_mutex_);
+    found.swap(problems_);
+  }
+  for (const catalog::Problem& problem : found) {
     if (auto added = writer.add(problem); !added) return added;
   }
   return {};
@@ -290,29 +308,43 @@ Result<HashPassResult> hash_pending(const Store& store, catalog::Writer& writer,
     if (!txn) return std::unexpected(txn.error());
     return windows.next(catalog::Reader(**txn));
   };
+  // Three windows are on their way: one is read from the catalog, one is settled, one is written.
+  std::vector<WindowItem> settled;
+  const auto write_settled = [&]() -> Status {
+    if (settled.empty()) return {};
+    if (auto written = pass.write_window(settled, writer); !written) return written;
+    settled.clear();
+    failpoint("window-written");
+    return {};
+  };
   auto window = read_next();
   while (window && !window->empty()) {
+    Status written;
     Result<std::vector<WindowItem>> next;
+    const auto beside = [&] {
+      written = write_settled();
+      if (written) next = read_next();
+    };
     if (context.jobs == 1) {
+      beside();
       pass.settle_window(*window);
-      next = read_next();
     } else {
       std::thread readers([&] { pass.settle_window(*window); });
-      next = read_next();
+      beside();
       readers.join();
     }
+    if (!written) return std::unexpected(written.error());
     if (pass.errors().failed()) return std::unexpected(pass.errors().status().error());
-    if (auto written = pass.write_window(*window, writer); !written)
-      return std::unexpected(written.error());
-    failpoint("window-written");
+    settled = std::move(*window);
     if (context.stopped()) {
-      (void)writer.commit();  // what is hashed need not be hashed again
+      if (write_settled()) (void)writer.commit();  // what is hashed need not be hashed again
       return catalog::fail(Fault::kFailed, store.place().root, "interrupted",
                            "run the command again to go on");
     }
     window = std::move(next);
   }
   if (!window) return std::unexpected(window.error());
+  if (auto written = write_settled(); !written) return std::unexpected(written.error());
   return pass.result();
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,19 +16,25 @@
 
 namespace holdfast::core {
 
+std::optional<Selection::State> state_in(const Selection& selection,
+                                         std::span<const std::string> components) {
+  Selection::State state = selection.root();
+  for (const std::string& component : components) {
+    if (selection.judge(state, component, true) == Selection::Verdict::kUnselected)
+      return std::nullopt;
+    state = selection.enter(state, component);
+  }
+  return state;
+}
+
 Selection::Verdict judge_path(const Selection& selection, std::string_view path,
                               bool is_directory) {
   using Verdict = Selection::Verdict;
   const auto components = catalog::split_path(path);
   if (!components) return Verdict::kUnselected;
   if (components->empty()) return selection.root_verdict();
-  Selection::State state = selection.root();
-  for (std::size_t i = 0; i + 1 < components->size(); ++i) {
-    if (selection.judge(state, (*components)[i], true) == Verdict::kUnselected)
-      return Verdict::kUnselected;
-    state = selection.enter(state, (*components)[i]);
-  }
-  return selection.judge(state, components->back(), is_directory);
+  const auto state = state_in(selection, std::span(*components).first(components->size() - 1));
+  return state ? selection.judge(*state, components->back(), is_directory) : Verdict::kUnselected;
 }
 
 bool selects_path(const Selection& selection, std::string_view path) {

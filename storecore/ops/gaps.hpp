@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,9 @@
 
 namespace holdfast::core {
 
+/// Where @p selection stands in a directory; nullopt when nothing in it is wanted.
+[[nodiscard]] std::optional<Selection::State> state_in(const Selection& selection,
+                                                       std::span<const std::string> components);
 /// What @p selection says of a path, asked component by component.
 [[nodiscard]] Selection::Verdict judge_path(const Selection& selection, std::string_view path,
                                             bool is_directory);

@@ -47,10 +47,8 @@ using catalog::Status;
 
 namespace {
 
-/// Tells one check from another: a thread remembers directories for the check that it works for.
-std::atomic<std::uint64_t> next_check{1};
-
-/// Says of one name in aside/N whether it may go. Thread-safe.
+/// Says of each name in aside/N whether it may go. for_directory() is thread-safe; what it gives
+/// belongs to one thread.
 class HoldCheck {
  public:
   HoldCheck(const Store& store, Selection selection, Selection accepted, catalog::ReadTxn txn)
@@ -59,39 +57,33 @@ class HoldCheck {
         accepted_(std::move(accepted)),
         txn_(std::move(txn)) {}
 
-  [[nodiscard]] bool may_unlink(DirNode& dir, const std::string& name, const Stat& stat) {
-    const std::string path = dir.path_of(name);
-    // Never a directory here: a pattern that takes directories only must not take it.
-    if (stat.is_socket() || judge_path(selection_, path, false) != Selection::Verdict::kSelected)
-      return true;
-    if (held_by_link(dir, name, stat)) return true;
-    return held_by_copy(path, stat) || selects_path(accepted_, path);
+  /// What the names in one directory have in common is found out once: where the selection stands,
+  /// and the mirror's directory of the same path.
+  [[nodiscard]] TreeRemover::MayUnlink for_directory(DirNode& dir) {
+    const auto components = catalog::split_path(dir.path());
+    if (!components) return [](const std::string&, const Stat&) { return false; };
+    auto state = state_in(selection_, *components);
+    return [this, &dir, state = std::move(state), mirror = open_mirror(*components)](
+               const std::string& name, const Stat& stat) {
+      // Never a directory here: a pattern that takes directories only must not take it.
+      if (stat.is_socket() || !state ||
+          selection_.judge(*state, name, false) != Selection::Verdict::kSelected)
+        return true;
+      if (mirror) {
+        const auto held = stat_at(*mirror, name);
+        if (held && held->same_inode(stat)) return true;
+      }
+      const std::string full = dir.path_of(name);
+      return held_by_copy(full, stat) || selects_path(accepted_, full);
+    };
   }
 
  private:
-  [[nodiscard]] bool held_by_link(DirNode& dir, const std::string& name, const Stat& stat) {
-    const auto mirror = mirror_of(dir);
-    if (!mirror) return false;
-    const auto held = stat_at(**mirror, name);
-    return held && held->same_inode(stat);
-  }
-  /// The mirror's directory of the same path, opened by components; the last one is remembered per
-  /// thread.
-  [[nodiscard]] catalog::SysResult<SharedFd> mirror_of(DirNode& dir) {
-    thread_local std::string last_path;
-    thread_local SharedFd last;
-    thread_local std::uint64_t owner = 0;
-    std::string path = dir.path();
-    if (owner == number_ && last && path == last_path) return last;
-    const auto components = catalog::split_path(path);
+  [[nodiscard]] catalog::SysResult<Fd> open_mirror(
+      const std::vector<std::string>& components) const {
     const auto tree = store_->subdir(layout::kTree);
-    if (!tree || !components) return catalog::sys_error(ENOENT);
-    auto fd = open_dir_below(*tree, *components);
-    if (!fd) return std::unexpected(fd.error());
-    last = std::make_shared<const Fd>(std::move(*fd));
-    last_path = std::move(path);
-    owner = number_;
-    return last;
+    if (!tree) return catalog::sys_error(ENOENT);
+    return open_dir_below(*tree, components);
   }
   /// A copy was compared when the refresh from aside was sealed: unchanged since means held.
   [[nodiscard]] bool held_by_copy(const std::string& path, const Stat& stat) {
@@ -105,7 +97,6 @@ class HoldCheck {
            record.size == stat.size && record.mtime == stat.mtime && file_type(stat) == record.type;
   }
 
-  const std::uint64_t number_ = next_check.fetch_add(1);
   const Store* store_;
   Selection selection_;
   Selection accepted_;
@@ -144,9 +135,7 @@ Status delete_old_system(Session& session, Store& store) {
       auto top = open_dir_at(*aside, number.c_str());
       if (!top) return failed("openat", catalog::join_path(layout::kAside, number), top.error());
       TreeRemover remover(session, store, flags,
-                          [&](DirNode& dir, const std::string& name, const Stat& stat) {
-                            return check.may_unlink(dir, name, stat);
-                          });
+                          [&check](DirNode& dir) { return check.for_directory(dir); });
       if (auto status = remover.run(std::move(*top), progress); !status) return status;
       session.report().counts.add(Count::kDeleted, remover.deleted());
       if (remover.left() != 0) continue;

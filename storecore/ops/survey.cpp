@@ -55,11 +55,12 @@ struct Level {
 
 class SurveyWalk {
  public:
-  SurveyWalk(Stat root, std::optional<Stat> store, const Selection& selection, Progress& progress,
-             const RunContext& context, std::string root_name)
+  SurveyWalk(Stat root, std::optional<Stat> store, const Selection& selection, SurveyScope scope,
+             Progress& progress, const RunContext& context, std::string root_name)
       : root_(root),
         store_(store),
         selection_(&selection),
+        scope_(scope),
         progress_(&progress),
         context_(&context),
         root_name_(std::move(root_name)),
@@ -78,6 +79,7 @@ class SurveyWalk {
   Stat root_;
   std::optional<Stat> store_;
   const Selection* selection_;
+  SurveyScope scope_;
   Progress* progress_;
   const RunContext* context_;
   std::string root_name_;
@@ -145,6 +147,7 @@ void SurveyWalk::directory(const Level& level, std::string name) {
     }
   }
   if (!below.tree) {
+    if (scope_ == SurveyScope::kUnselected && below.selection.takes_all()) return;
     const std::lock_guard lock(mutex_);
     ++result_.directories;
     count_name(level, name);
@@ -156,6 +159,9 @@ void SurveyWalk::directory(const Level& level, std::string name) {
 void SurveyWalk::entry(const Level& level, const Fd& dir, const Dirent& dirent) {
   std::string name(dirent.view());
   if (dirent.type == DT_DIR) return directory(level, std::move(name));
+  if (scope_ != SurveyScope::kAll && dirent.type != DT_UNKNOWN && !level.tree &&
+      level.selection.takes_all())
+    return;
   const auto stat = stat_at(dir, name);
   if (!stat) {
     if (stat.error().value() != ENOENT) unseen(level.node->path_of(name), "statx", stat.error());
@@ -227,8 +233,8 @@ catalog::Result<SurveyResult> SurveyWalk::run(Fd root) {
 }  // namespace
 
 catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir, const Selection& selection,
-                                     Progress& progress, const RunContext& context,
-                                     const std::string& root_name) {
+                                     SurveyScope scope, Progress& progress,
+                                     const RunContext& context, const std::string& root_name) {
   auto fd = open_at(root, ".", O_RDONLY | O_DIRECTORY);
   if (!fd) return catalog::failed("openat", root_name, fd.error());
   const auto stat = stat_fd(fd->get());
@@ -237,7 +243,8 @@ catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir, const Selectio
   if (store_dir.fd >= 0) {
     if (const auto known = stat_fd(store_dir.fd)) store = *known;
   }
-  return SurveyWalk(*stat, store, selection, progress, context, root_name).run(std::move(*fd));
+  return SurveyWalk(*stat, store, selection, scope, progress, context, root_name)
+      .run(std::move(*fd));
 }
 
 }  // namespace holdfast::core

@@ -29,11 +29,18 @@ struct SurveyResult {
   std::vector<catalog::Problem> unseen;       ///< what could not be looked at, as missed
 };
 
+/// How much of ROOT a survey looks at.
+enum class SurveyScope : std::uint8_t {
+  kAll,
+  kUnselected,            ///< not below what is selected whole: nothing in there is counted
+  kUnselectedAndBorders,  ///< there for borders only: files that are selected are not counted
+};
+
 /// Walks ROOT in parallel and changes nothing.
 /// @param store_dir the store to leave out; may be invalid (-1) when there is none
 [[nodiscard]] catalog::Result<SurveyResult> survey(DirFd root, DirFd store_dir,
-                                                   const Selection& selection, Progress& progress,
-                                                   const RunContext& context,
+                                                   const Selection& selection, SurveyScope scope,
+                                                   Progress& progress, const RunContext& context,
                                                    const std::string& root_name);
 
 }  // namespace holdfast::core

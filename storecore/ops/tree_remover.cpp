@@ -41,11 +41,11 @@ struct TreeRemover::Dir {
 };
 
 TreeRemover::TreeRemover(Session& session, const Store& store, FlagJournal& flags,
-                         MayUnlink may_unlink)
+                         Guard guard)
     : session_(&session),
       store_(&store),
       flags_(&flags),
-      may_unlink_(std::move(may_unlink)),
+      guard_(std::move(guard)),
       pool_(session.context().jobs) {}
 
 TreeRemover::~TreeRemover() = default;
@@ -102,6 +102,8 @@ void TreeRemover::begin(const std::shared_ptr<Dir>& dir) {
 
 void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
   thread_local DirReader listing;
+  MayUnlink may_unlink;
+  if (guard_) may_unlink = guard_(*dir->node);
   // Names that stay would be listed for ever if the position were not kept: one pass, then rmdir
   // says whether it is empty.
   while (!session_->context().stopped()) {
@@ -121,7 +123,7 @@ void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
         is_directory = stat && stat->is_directory();  // otherwise remove() looks again
       }
       if (!is_directory) {
-        remove(*dir, *fd, name);
+        remove(*dir, *fd, name, may_unlink);
         continue;
       }
       auto child = std::make_shared<Dir>();
@@ -135,14 +137,17 @@ void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
   end(dir);
 }
 
-void TreeRemover::remove(Dir& dir, const Fd& fd, const std::string& name) {
-  const auto stat = stat_at(fd, name);
-  if (!stat && stat.error().value() == ENOENT) return;
-  if (!stat) return leave(dir.node->path_of(name), "statx", stat.error(), {});
-  if (may_unlink_ && !may_unlink_(*dir.node, name, *stat))
-    return leave(dir.node->path_of(name), {}, {},
-                 "wanted, and not held by the store as it is here");
+void TreeRemover::remove(Dir& dir, const Fd& fd, const std::string& name, MayUnlink& may_unlink) {
+  if (may_unlink) {
+    const auto stat = stat_at(fd, name);
+    if (!stat && stat.error().value() == ENOENT) return;
+    if (!stat) return leave(dir.node->path_of(name), "statx", stat.error(), {});
+    if (!may_unlink(name, *stat))
+      return leave(dir.node->path_of(name), {}, {},
+                   "wanted, and not held by the store as it is here");
+  }
   auto gone = unlink_at(fd, name.c_str());
+  if (!gone && gone.error().value() == ENOENT) return;
   if (!gone && gone.error().value() == EPERM) {
     // The journal knows the inode by its path in the mirror, which lives on.
     gone = flags_->with_cleared(fd, name, dir.node->path_of(name),

@@ -26,12 +26,14 @@ namespace holdfast::core {
 /// left, and stops nothing. The caller made a barrier before.
 class TreeRemover {
  public:
-  /// Asked for every name that is no directory, in many threads; false keeps it (and lists it as
-  /// left).
-  using MayUnlink = std::function<bool(DirNode& dir, const std::string& name, const Stat& stat)>;
+  /// Asked for every name in one directory that is no directory itself; false keeps it (and lists
+  /// it as left).
+  using MayUnlink = std::move_only_function<bool(const std::string& name, const Stat& stat)>;
+  /// Asked once for each directory, in many threads.
+  using Guard = std::function<MayUnlink(DirNode& dir)>;
 
-  /// @p store and @p flags are borrowed. @p may_unlink may be empty: everything goes.
-  TreeRemover(Session& session, const Store& store, FlagJournal& flags, MayUnlink may_unlink);
+  /// @p store and @p flags are borrowed. @p guard may be empty: everything goes.
+  TreeRemover(Session& session, const Store& store, FlagJournal& flags, Guard guard);
   ~TreeRemover();
   TreeRemover(const TreeRemover&) = delete;
   TreeRemover& operator=(const TreeRemover&) = delete;
@@ -46,7 +48,7 @@ class TreeRemover {
   struct Dir;
   void begin(const std::shared_ptr<Dir>& dir);
   void list(const std::shared_ptr<Dir>& dir, const SharedFd& fd);
-  void remove(Dir& dir, const Fd& fd, const std::string& name);
+  void remove(Dir& dir, const Fd& fd, const std::string& name, MayUnlink& may_unlink);
   void end(const std::shared_ptr<Dir>& dir);
   void leave(const std::string& path, std::string_view operation, std::error_code cause,
              std::string_view reason);
@@ -54,7 +56,7 @@ class TreeRemover {
   Session* session_;
   const Store* store_;
   FlagJournal* flags_;
-  MayUnlink may_unlink_;
+  Guard guard_;
   Progress* progress_ = nullptr;
   std::string prefix_;
   Pool pool_;

@@ -45,6 +45,8 @@ class ContentPass {
 
   void check(const Window& window);
   void check_inode(const Window& window, std::size_t first, std::size_t last, FileHasher& hasher);
+  [[nodiscard]] bool is_as_recorded(const WindowItem& item, FileHasher& hasher);
+  void count_read(std::uint64_t bytes);
   void absent(const WindowItem& item, const HeldName& held);
   void tell(const WindowItem& item, const Verdict& verdict);
   [[nodiscard]] std::optional<Verdict> read(const WindowItem& item, const HeldName& held,

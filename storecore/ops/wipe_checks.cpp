@@ -105,8 +105,7 @@ Status check_gaps(Session& session, Store& store, const WipeOptions& options) {
   return {};
 }
 
-Status look_at_root(Session& session, const Store& store, const WipeOptions& options,
-                    WipeChecks& checks) {
+Status look_at_root(Session& session, const Store& store, WipeChecks& checks) {
   const auto mounts = read_mounts();
   if (!mounts) return std::unexpected(mounts.error());
   checks.borders = mounts_below(*mounts, store.place().root);
@@ -115,14 +114,16 @@ Status look_at_root(Session& session, const Store& store, const WipeOptions& opt
   const bool whole = spec->everything && spec->exclude.empty();
   VolumeReport& report = session.report();
   report.would_free_bytes = 0;
-  // With everything selected nothing would be freed, and only btrfs has borders that no mount table
-  // knows.
-  if (whole && store.record().volume.fs_type != "btrfs" && !options.need_bytes) return {};
+  // What is selected frees nothing, and only btrfs has borders that no mount table knows.
+  const bool hidden_borders = store.record().volume.fs_type == "btrfs";
+  if (whole && !hidden_borders) return {};
   auto selection = Selection::compile(*spec);
   if (!selection) return std::unexpected(selection.error());
   return session.phase("survey", [&](Progress& progress) -> Status {
-    const auto seen = survey(store.root(), store.dir(), *selection, progress, session.context(),
-                             store.place().root);
+    const auto seen = survey(store.root(), store.dir(), *selection,
+                             hidden_borders ? SurveyScope::kUnselectedAndBorders
+                                            : SurveyScope::kUnselected,
+                             progress, session.context(), store.place().root);
     if (!seen) return std::unexpected(seen.error());
     // Not missed: whether what is wanted in it is held shows when it is moved aside and read again.
     for (catalog::Problem problem : seen->unseen) {
@@ -190,7 +191,7 @@ Result<WipeChecks> check_wipe(Session& session, Store& store, const WipeOptions&
     refuse(session, "root-immutable",
            "ROOT itself is immutable or append-only: chattr -i -a it first");
   if (auto gaps = check_gaps(session, store, options); !gaps) return std::unexpected(gaps.error());
-  if (auto looked = look_at_root(session, store, options, checks); !looked)
+  if (auto looked = look_at_root(session, store, checks); !looked)
     return std::unexpected(looked.error());
   if (auto space = check_space(session, store, options); !space)
     return std::unexpected(space.error());

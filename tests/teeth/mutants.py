@@ -28,8 +28,8 @@ ALL = (
     Mutant(
         "no-hold-check", "no look whether the mirror holds a file before wipe --delete unlinks it",
         "storecore/ops/old_system.cpp",
-        "    if (held_by_link(dir, name, stat)) return true;\n",
-        "    return true;\n",
+        "        if (held && held->same_inode(stat)) return true;\n",
+        "        return true;\n",
         Guard("integration/wipe_test.py", "WipeOnExt4.test_delete_keeps_files_that_the_mirror_does_not_hold"),
     ),
     Mutant(
