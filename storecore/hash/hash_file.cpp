@@ -39,7 +39,8 @@ SysResult<HashedFile> FileHasher::hash(DirFd dir, const char* name) {
   return hash(fd->get());
 }
 
-SysResult<std::uint64_t> FileHasher::read_all(int fd, std::uint64_t size, Digest& digest) {
+SysResult<std::uint64_t> FileHasher::read_all(int fd, std::uint64_t size, std::uint64_t limit,
+                                              Digest& digest) {
   if (size > kStreamBytes) (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::uint64_t offset = 0;
   bool streams = false;
@@ -49,7 +50,7 @@ SysResult<std::uint64_t> FileHasher::read_all(int fd, std::uint64_t size, Digest
     const auto bytes = std::span(buffer_).first(*got);
     offset += *got;
     // A short read at the known size is the end: saves the read that would say 0.
-    const bool ended = *got == 0 || (*got < buffer_.size() && offset == size);
+    const bool ended = *got == 0 || (*got < buffer_.size() && offset == size) || offset > limit;
     if (ended && !streams) {
       digest = catalog::digest_of(bytes);
       return offset;
@@ -69,7 +70,7 @@ SysResult<HashedFile> FileHasher::hash(int fd) {
   if (!before) return std::unexpected(before.error());
   if (!before->is_regular()) return catalog::sys_error(EINVAL);
   for (int attempt = 1;; ++attempt) {
-    const auto read = read_all(fd, before->size, result.digest);
+    const auto read = read_all(fd, before->size, UINT64_MAX, result.digest);
     if (!read) return std::unexpected(read.error());
     result.bytes_read += *read;
     const auto after = stat_fd(fd);
@@ -85,7 +86,7 @@ SysResult<HashedFile> FileHasher::hash_once(DirFd dir, const char* name, std::ui
   const auto fd = open_file_at(dir, name);
   if (!fd) return std::unexpected(fd.error());
   HashedFile result;
-  const auto read = read_all(fd->get(), size, result.digest);
+  const auto read = read_all(fd->get(), size, size, result.digest);
   if (!read) return std::unexpected(read.error());
   const auto after = stat_fd(fd->get());
   if (!after) return std::unexpected(after.error());

@@ -31,13 +31,15 @@ class FileHasher {
   [[nodiscard]] catalog::SysResult<HashedFile> hash(int fd);
   /// One pass with one look, behind the last read: for who knows what the file has to be. `stable`
   /// only says that there were as many bytes as its stat has; whether somebody wrote is for the
-  /// caller to tell. @p size is a guess that saves a call when it is right.
+  /// caller to tell. A file with more than @p size bytes is not read to its end, and not stable.
   [[nodiscard]] catalog::SysResult<HashedFile> hash_once(DirFd dir, const char* name,
                                                          std::uint64_t size);
 
  private:
-  /// Reads to the end, or to where @p size says that it is. @return how many bytes there were
+  /// Reads to the end, which @p size says where it is likely to be, or to beyond @p limit. @return
+  /// how many bytes there were
   [[nodiscard]] catalog::SysResult<std::uint64_t> read_all(int fd, std::uint64_t size,
+                                                           std::uint64_t limit,
                                                            catalog::Digest& digest);
 
   std::vector<std::byte> buffer_;

@@ -323,7 +323,11 @@ Result<HashPassResult> hash_pending(const Store& store, catalog::Writer& writer,
     Result<std::vector<WindowItem>> next;
     const auto beside = [&] {
       written = write_settled();
-      if (written) next = read_next();
+      if (written) {
+        next = read_next();
+      } else {
+        pass.errors().set(written.error());  // the readers need not go on
+      }
     };
     if (context.jobs == 1) {
       beside();
@@ -337,7 +341,8 @@ Result<HashPassResult> hash_pending(const Store& store, catalog::Writer& writer,
     if (pass.errors().failed()) return std::unexpected(pass.errors().status().error());
     settled = std::move(*window);
     if (context.stopped()) {
-      if (write_settled()) (void)writer.commit();  // what is hashed need not be hashed again
+      if (auto last = write_settled(); !last) return std::unexpected(last.error());
+      (void)writer.commit();  // what is hashed need not be hashed again
       return catalog::fail(Fault::kFailed, store.place().root, "interrupted",
                            "run the command again to go on");
     }

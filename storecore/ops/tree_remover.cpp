@@ -103,7 +103,13 @@ void TreeRemover::begin(const std::shared_ptr<Dir>& dir) {
 void TreeRemover::list(const std::shared_ptr<Dir>& dir, const SharedFd& fd) {
   thread_local DirReader listing;
   MayUnlink may_unlink;
-  if (guard_) may_unlink = guard_(*dir->node);
+  if (guard_) {
+    may_unlink = guard_(*dir->node);
+    if (!may_unlink) {
+      leave(dir->node->path(), {}, {}, "nobody says what of it is held");
+      return end(dir);
+    }
+  }
   // Names that stay would be listed for ever if the position were not kept: one pass, then rmdir
   // says whether it is empty.
   while (!session_->context().stopped()) {

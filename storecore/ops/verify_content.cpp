@@ -100,38 +100,41 @@ void ContentPass::check_inode(const Window& window, std::size_t first, std::size
   for (std::size_t i = first; i < last; ++i) {
     const WindowItem& item = window[i];
     run_->step();
-    if (!verdict && is_as_recorded(item, hasher)) {
-      verdict = Verdict{};
-      tell(item, *verdict);
-      continue;
+    std::optional<SysResult<HashedFile>> hashed;
+    if (!verdict && record.size != 0) {
+      hashed = hash_in_mirror(item, hasher);
+      if (*hashed && is_as_recorded(record, **hashed)) {
+        verdict = Verdict{};
+        tell(item, *verdict);
+        continue;
+      }
     }
     const HeldName held = run_->find(*item.dir, false, item.name, record);
     if (held.answer != Answer::kHere) {
       absent(item, held);
       continue;
     }
-    if (!verdict) verdict = read(item, held, hasher);
+    if (!verdict) verdict = read(item, held, hasher, std::move(hashed));
     if (verdict) tell(item, *verdict);
   }
   if (more_names && verdict && !recalled) keep(record, last - first, *verdict);
 }
 
-/// The short way, which nearly all files go: opened, read, looked at once. Content with the recorded
-/// hash is the captured one, whoever writes meanwhile. All else is looked at again from the
-/// beginning, and told apart.
-bool ContentPass::is_as_recorded(const WindowItem& item, FileHasher& hasher) {
-  const InodeRecord& record = item.record;
-  if (record.size == 0) return false;
+/// Opened, read, looked at once: for nearly all files there is nothing more to be done.
+SysResult<HashedFile> ContentPass::hash_in_mirror(const WindowItem& item, FileHasher& hasher) {
   const auto dir = item.dir->open();
-  if (!dir) return false;
-  const auto hashed = hasher.hash_once(**dir, item.name.c_str(), record.size);
-  if (!hashed || hashed->digest != record.hash) return false;
-  const Stat& stat = hashed->stat;
-  const bool same = stat.inode == catalog::raw(record.held_inode) && stat.size == record.size &&
-                    stat.device == run_->store.store_stat().device &&
-                    changed_metadata(record, stat).empty();
-  if (same) count_read(hashed->bytes_read);
-  return same;
+  if (!dir) return std::unexpected(dir.error());
+  auto hashed = hasher.hash_once(**dir, item.name.c_str(), item.record.size);
+  if (hashed) count_read(hashed->bytes_read);
+  return hashed;
+}
+
+/// Content with the recorded hash is the captured one, whoever writes meanwhile.
+bool ContentPass::is_as_recorded(const InodeRecord& record, const HashedFile& file) const {
+  const Stat& stat = file.stat;
+  return file.digest == record.hash && stat.inode == catalog::raw(record.held_inode) &&
+         stat.size == record.size && stat.device == run_->store.store_stat().device &&
+         changed_metadata(record, stat).empty();
 }
 
 void ContentPass::count_read(std::uint64_t bytes) {
@@ -158,17 +161,26 @@ void ContentPass::tell(const WindowItem& item, const Verdict& verdict) {
 }
 
 /// nullopt: this name went away meanwhile, and was listed; another name of the inode may still
-/// answer.
+/// answer. @p first is what the mirror's name gave: it is not read again to give something else.
 std::optional<ContentPass::Verdict> ContentPass::read(const WindowItem& item, const HeldName& held,
-                                                      FileHasher& hasher) {
+                                                      FileHasher& hasher,
+                                                      std::optional<SysResult<HashedFile>> first) {
   if (item.record.size == 0 && held.stat.size == 0)
     return judge(item.record, held.stat, catalog::digest_of({}));
-  SysResult<HashedFile> hashed = hasher.hash(*held.dir, held.name.c_str());
+  const auto read_held = [&] {
+    auto again = hasher.hash_once(*held.dir, held.name.c_str(), item.record.size);
+    if (again) count_read(again->bytes_read);
+    return again;
+  };
+  // Restore may have moved it elsewhere, or another file had the name by then.
+  const bool of_held = first && (*first ? (*first)->stat.same_inode(held.stat)
+                                        : !is_gone(first->error()));
+  SysResult<HashedFile> hashed = of_held ? std::move(*first) : read_held();
   for (int attempt = 1;
        !hashed && hashed.error().value() == EAGAIN && attempt < kLeaseTries && run_->goes_on();
        ++attempt) {
     std::this_thread::sleep_for(kLeaseWait);
-    hashed = hasher.hash(*held.dir, held.name.c_str());
+    hashed = read_held();
   }
   if (!hashed) {
     const int error = hashed.error().value();
@@ -185,7 +197,6 @@ std::optional<ContentPass::Verdict> ContentPass::read(const WindowItem& item, co
       return Verdict{ProblemKind::kModified, hashed.error(), changed};
     return Verdict{ProblemKind::kCorrupt, hashed.error(), "its content cannot be read"};
   }
-  count_read(hashed->bytes_read);
   if (!hashed->stat.same_inode(held.stat)) {
     run_->found(ProblemKind::kMissing, item.dir->path_of(item.name), {}, {},
                 "another file has its name");

@@ -45,12 +45,16 @@ class ContentPass {
 
   void check(const Window& window);
   void check_inode(const Window& window, std::size_t first, std::size_t last, FileHasher& hasher);
-  [[nodiscard]] bool is_as_recorded(const WindowItem& item, FileHasher& hasher);
+  [[nodiscard]] catalog::SysResult<HashedFile> hash_in_mirror(const WindowItem& item,
+                                                              FileHasher& hasher);
+  [[nodiscard]] bool is_as_recorded(const catalog::InodeRecord& record,
+                                    const HashedFile& file) const;
   void count_read(std::uint64_t bytes);
   void absent(const WindowItem& item, const HeldName& held);
   void tell(const WindowItem& item, const Verdict& verdict);
-  [[nodiscard]] std::optional<Verdict> read(const WindowItem& item, const HeldName& held,
-                                            FileHasher& hasher);
+  [[nodiscard]] std::optional<Verdict> read(
+      const WindowItem& item, const HeldName& held, FileHasher& hasher,
+      std::optional<catalog::SysResult<HashedFile>> first);
   [[nodiscard]] Verdict judge(const catalog::InodeRecord& record, const Stat& stat,
                               const catalog::Digest& hash) const;
   [[nodiscard]] std::optional<Verdict> recall(const catalog::InodeRecord& record,

@@ -59,6 +59,18 @@ TEST(BatchQueue, CarriesEveryItemOfManyProducers) {
   for (std::thread& producer : producers) producer.join();
 }
 
+TEST(BatchQueue, GivesASingleItemWithoutWaitingForMore) {
+  BatchQueue<int> queue(64);
+  EXPECT_TRUE(queue.push(7));
+  EXPECT_EQ(queue.pop(), 7);
+  std::thread producer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_TRUE(queue.push(8));
+  });
+  EXPECT_EQ(queue.pop(), 8);
+  producer.join();
+}
+
 TEST(BatchQueue, ReleasesWaitingProducersWhenItCloses) {
   BatchQueue<int> queue(1);
   EXPECT_TRUE(queue.push(1));
