@@ -31,9 +31,9 @@ struct HashPassResult {
 /// Settles every row that is pending: hashes files, looks at everything else, fills the rows in.
 ///
 /// Runs in windows (see WindowReader): readers hash one while this thread writes the last one's
-/// results and reads the next. Rows that have their hash are not touched, so an interrupted pass goes
-/// on where it was. The caller made a barrier before: a write through a mapping shows in the times
-/// only then. Not committed at the end.
+/// results and reads the next. Rows that have their hash are not touched, so an interrupted pass
+/// goes on where it was. The caller made a barrier before: a write through a mapping shows in the
+/// times only then. Not committed at the end.
 /// @param known sorted by inode
 /// Errors: kDamage when the mirror lacks a name or has another inode under it; kFailed; the
 /// writer's.

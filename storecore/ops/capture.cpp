@@ -274,8 +274,8 @@ Status CaptureVolume::dry_run() {
   const auto root = open_dir_path(place_.root);
   if (!root) return catalog::failed("open", place_.root, root.error());
   return session_->phase("survey", [&](Progress& progress) -> Status {
-    const auto seen = survey(*root, store ? store->dir() : DirFd(), *selection, SurveyScope::kAll, progress,
-                             session_->context(), place_.root);
+    const auto seen = survey(*root, store ? store->dir() : DirFd(), *selection, SurveyScope::kAll,
+                             progress, session_->context(), place_.root);
     if (!seen) return std::unexpected(seen.error());
     for (const catalog::Problem& problem : seen->unseen) session_->problem(problem);
     Counts& counts = session_->report().counts;

@@ -119,14 +119,6 @@ void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& 
         dir, pass,
         "another volume is mounted here: links and renames do not reach it (--mode copy does)");
   dir.existing_mtime = stat.mtime;
-  // Whoever owns the directory around it can have put it there, to have it given to him.
-  const auto around = stat_fd(parent.get());
-  dir.foreign = !fresh && run_->privileged && around && around->uid != 0 &&
-                around->uid == dir.record.uid && stat.uid != dir.record.uid;
-  if (dir.foreign && dir.wanted() && pass == RestorePass::kRestore)
-    run_->undecided(
-        dir.captured_path(),
-        "a directory of another owner stands in its place: its owner and mode were kept");
   if (pass == RestorePass::kRestore) {
     const std::string staging = staging_of(*run_, dir);
     if (!fresh && stat_at(parent, staging) &&
@@ -146,6 +138,15 @@ void RestoreBuilder::take_existing(RestoreDir& dir, RestorePass pass, const Fd& 
     return run_->leave(dir.captured_path(), "openat", cause,
                        "the directory in its place cannot be opened", entries_of(dir));
   }
+  dir.unfinished = !fresh && run_->privileged && carries_mark(*fd).value_or(false);
+  // Whoever owns the directory around it can have put it there, to have it given to him.
+  const auto around = stat_fd(parent.get());
+  dir.foreign = !fresh && !dir.unfinished && run_->privileged && around && around->uid != 0 &&
+                around->uid == dir.record.uid && stat.uid != dir.record.uid;
+  if (dir.foreign && dir.wanted() && pass == RestorePass::kRestore)
+    run_->undecided(
+        dir.captured_path(),
+        "a directory of another owner stands in its place: its owner and mode were kept");
   // Nothing could be put into it; the record gives the captured flags back at the end.
   const bool ours = pass == RestorePass::kRestore && (fresh || !keeps_own_record(dir));
   if (ours && (stat.is_immutable() || stat.is_append_only())) clear_blocking_flags(fd->get());
@@ -286,14 +287,20 @@ SysStatus RestoreBuilder::mark(const Fd& fd) const {
   return errno == ENOTSUP ? SysStatus{} : std::unexpected(catalog::last_error());
 }
 
-bool RestoreBuilder::is_marked(const Fd& fd) const {
-  const auto stat = stat_fd(fd.get());
-  if (!stat) return false;
+std::optional<bool> RestoreBuilder::carries_mark(const Fd& fd) const {
   const std::string& wanted = run_->store.record().capture_id;
   std::string id(wanted.size(), '\0');
   const ssize_t length = fgetxattr(fd.get(), layout::kStagingXattr, id.data(), id.size());
   if (length >= 0) return id == wanted;
-  return (!run_->privileged || errno == ENOTSUP) && stat->uid == geteuid();
+  return errno == ENOTSUP ? std::nullopt : std::optional(false);
+}
+
+bool RestoreBuilder::is_marked(const Fd& fd) const {
+  const std::optional<bool> marked = carries_mark(fd);
+  if (marked.value_or(false)) return true;
+  if (run_->privileged && marked) return false;
+  const auto stat = stat_fd(fd.get());
+  return stat && stat->uid == geteuid();
 }
 
 /// Made and opened, and seen to be what was made: in a user's directory another one may have taken
@@ -392,6 +399,7 @@ bool RestoreBuilder::move_whole(RestoreDir& dir) {
 /// Existing directories whose own metadata is not ours to change.
 bool RestoreBuilder::keeps_own_record(const RestoreDir& dir) const {
   if (!dir.wanted() || dir.foreign) return true;
+  if (dir.unfinished) return false;
   switch (run_->policy_at(dir.plan)) {
     case ConflictPolicy::kExisting:
       return true;
@@ -455,6 +463,9 @@ void RestoreBuilder::apply(RestoreDir& dir, const Fd& fd, bool flags_too) {
   // What another run may achieve keeps the restore from being complete; what is never allowed is
   // listed.
   const std::uint64_t left = is_failure_of_store(applied.error(), run_->privileged) ? 1 : 0;
+  // So that the next run knows it for its own, whoever owns it and what is around it by then.
+  dir.unfinished = left != 0;
+  if (dir.unfinished) (void)mark(fd);
   run_->leave(dir.captured_path(), "fsetxattr", applied.error(),
               "its metadata could not be given back", left);
 }
@@ -478,8 +489,8 @@ void RestoreBuilder::put_in_place(RestoreDir& dir, const Fd& fd) {
                     dir.staging),
         entries_of(dir));
   }
-  if (run_->privileged && fremovexattr(fd.get(), layout::kStagingXattr) != 0 && errno != ENODATA &&
-      errno != ENOTSUP)
+  if (run_->privileged && !dir.unfinished && fremovexattr(fd.get(), layout::kStagingXattr) != 0 &&
+      errno != ENODATA && errno != ENOTSUP)
     run_->leave(dir.captured_path(), "fremovexattr", catalog::last_error(),
                 "it still carries the mark of what is being restored", 1);
   if (const auto now = read_flags(fd.get()); now && now->project_id != dir.record.project_id) {

@@ -63,6 +63,8 @@ class RestoreBuilder {
   void block(RestoreDir& dir, RestorePass pass, std::string_view reason);
   [[nodiscard]] bool make(RestoreDir& dir);
   [[nodiscard]] catalog::SysStatus mark(const Fd& fd) const;
+  /// nullopt: the filesystem has no attributes.
+  [[nodiscard]] std::optional<bool> carries_mark(const Fd& fd) const;
   [[nodiscard]] bool is_marked(const Fd& fd) const;
   [[nodiscard]] catalog::SysResult<Fd> make_new_staging(const Fd& parent,
                                                         const std::string& staging) const;

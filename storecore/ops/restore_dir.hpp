@@ -40,6 +40,7 @@ struct RestoreDir {
   catalog::DirectoryRecord record;
   bool in_map = false;        ///< goes to a place that is not its own
   bool foreign = false;       ///< another owner's, where the captured owner can have put it
+  bool unfinished = false;    ///< ours, and an earlier run could not give it its metadata
   bool in_moved = false;      ///< below a subtree that was renamed as a whole
   std::optional<Stat> times;  ///< of a directory that receives a mapped entry: to be put back
   catalog::Timestamp existing_mtime;  ///< before anything was put into it

@@ -93,7 +93,8 @@ Status check_room_for_store(Session& session, const std::string& root, const Sel
   if (has_room_at_worst(*space)) return {};
   return session.phase("survey", [&](Progress& progress) -> Status {
     // What it could not look at is the walk's to report.
-    const auto seen = survey(*dir, DirFd(), selection, SurveyScope::kAll, progress, session.context(), root);
+    const auto seen =
+        survey(*dir, DirFd(), selection, SurveyScope::kAll, progress, session.context(), root);
     if (!seen) return std::unexpected(seen.error());
     return check_room_for_store(session, root, *space, *seen);
   });

@@ -40,8 +40,7 @@ struct TreeRemover::Dir {
   std::atomic<std::size_t> pending{1};
 };
 
-TreeRemover::TreeRemover(Session& session, const Store& store, FlagJournal& flags,
-                         Guard guard)
+TreeRemover::TreeRemover(Session& session, const Store& store, FlagJournal& flags, Guard guard)
     : session_(&session),
       store_(&store),
       flags_(&flags),

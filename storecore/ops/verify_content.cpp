@@ -173,8 +173,8 @@ std::optional<ContentPass::Verdict> ContentPass::read(const WindowItem& item, co
     return again;
   };
   // Restore may have moved it elsewhere, or another file had the name by then.
-  const bool of_held = first && (*first ? (*first)->stat.same_inode(held.stat)
-                                        : !is_gone(first->error()));
+  const bool of_held =
+      first && (*first ? (*first)->stat.same_inode(held.stat) : !is_gone(first->error()));
   SysResult<HashedFile> hashed = of_held ? std::move(*first) : read_held();
   for (int attempt = 1;
        !hashed && hashed.error().value() == EAGAIN && attempt < kLeaseTries && run_->goes_on();

@@ -52,9 +52,9 @@ class ContentPass {
   void count_read(std::uint64_t bytes);
   void absent(const WindowItem& item, const HeldName& held);
   void tell(const WindowItem& item, const Verdict& verdict);
-  [[nodiscard]] std::optional<Verdict> read(
-      const WindowItem& item, const HeldName& held, FileHasher& hasher,
-      std::optional<catalog::SysResult<HashedFile>> first);
+  [[nodiscard]] std::optional<Verdict> read(const WindowItem& item, const HeldName& held,
+                                            FileHasher& hasher,
+                                            std::optional<catalog::SysResult<HashedFile>> first);
   [[nodiscard]] Verdict judge(const catalog::InodeRecord& record, const Stat& stat,
                               const catalog::Digest& hash) const;
   [[nodiscard]] std::optional<Verdict> recall(const catalog::InodeRecord& record,

@@ -120,10 +120,10 @@ Status look_at_root(Session& session, const Store& store, WipeChecks& checks) {
   auto selection = Selection::compile(*spec);
   if (!selection) return std::unexpected(selection.error());
   return session.phase("survey", [&](Progress& progress) -> Status {
-    const auto seen = survey(store.root(), store.dir(), *selection,
-                             hidden_borders ? SurveyScope::kUnselectedAndBorders
-                                            : SurveyScope::kUnselected,
-                             progress, session.context(), store.place().root);
+    const auto seen =
+        survey(store.root(), store.dir(), *selection,
+               hidden_borders ? SurveyScope::kUnselectedAndBorders : SurveyScope::kUnselected,
+               progress, session.context(), store.place().root);
     if (!seen) return std::unexpected(seen.error());
     // Not missed: whether what is wanted in it is held shows when it is moved aside and read again.
     for (catalog::Problem problem : seen->unseen) {

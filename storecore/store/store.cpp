@@ -240,9 +240,13 @@ Result<Store> Store::open_for_repair(const StorePlace& place, std::string_view c
     error.error().reason_code = "newer-format";
     return error;
   }
-  if (!look->found && !store->holds_anything())
-    return catalog::fail(Fault::kNoStore, place.root, "there is no store here",
-                         "holdfast capture makes one");
+  if (!look->found) {
+    const auto holds = store->holds_anything();
+    if (!holds) return std::unexpected(holds.error());
+    if (!*holds)
+      return catalog::fail(Fault::kNoStore, place.root, "there is no store here",
+                           "holdfast capture makes one");
+  }
   if (look->record) store->record_ = std::move(*look->record);
   return store;
 }
@@ -298,18 +302,24 @@ Result<Store> Store::open_locked(const StorePlace& place, Access access, std::st
 
 // A store whose making was cut short has empty directories and no state yet. Restored with `move`,
 // one has an empty mirror and may still hold the whole old system.
-bool Store::holds_anything() const {
+Result<bool> Store::holds_anything() const {
   for (const char* name :
        {layout::kTree, layout::kAside, layout::kDropped, layout::kDisplaced, layout::kFailed}) {
     const auto dir = open_dir_at(dir_, name);
     if (!dir && dir.error().value() == ENOENT) continue;
-    if (!dir) return true;
+    const int error = dir ? 0 : dir.error().value();
+    if (error == ENOTDIR || error == ELOOP) return true;  // not one that was just begun
+    if (!dir) return failed("openat", name, dir.error());
     DirReader reader;
     const auto filled = reader.fill(dir->get());
+    if (!filled) return failed("getdents64", name, filled.error());
     Dirent entry;
-    if (!filled || (*filled && reader.next(entry))) return true;
+    if (*filled && reader.next(entry)) return true;
   }
-  return stat_at(dir_, layout::kManifest).has_value();
+  const auto manifest = stat_at(dir_, layout::kManifest);
+  if (!manifest && manifest.error().value() != ENOENT)
+    return failed("statx", layout::kManifest, manifest.error());
+  return manifest.has_value();
 }
 
 Status Store::load_state() {
@@ -318,7 +328,10 @@ Status Store::load_state() {
     record_ = std::move(*record);
     return {};
   }
-  if (record.error().fault == Fault::kNoStore && holds_anything())
+  if (record.error().fault != Fault::kNoStore) return std::unexpected(record.error());
+  const auto holds = holds_anything();
+  if (!holds) return std::unexpected(holds.error());
+  if (*holds)
     return catalog::fail(Fault::kCatalogBad, place_.store,
                          "the store holds files, but its state file is gone");
   return std::unexpected(record.error());

@@ -118,7 +118,7 @@ class Store {
   [[nodiscard]] catalog::Status check_owner() const;
   [[nodiscard]] catalog::Status load_state();
   [[nodiscard]] catalog::Status make_dirs();
-  [[nodiscard]] bool holds_anything() const;
+  [[nodiscard]] catalog::Result<bool> holds_anything() const;
   void note_failed_barrier() const noexcept;
 
   StorePlace place_;

@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases  # noqa: E402
 import fault_table  # noqa: E402
+import phases  # noqa: E402
 import run  # noqa: E402
 import sweep  # noqa: E402
 
@@ -88,6 +89,32 @@ class FailingCalls(sweep.StruckOnEach):
 
             swept.one(tally, where, strike, judge)
         tally.close()
+
+
+class FoundOnce(FailingCalls):
+    """Points at which a run once went wrong, struck in every run of the tests."""
+
+    def strike_all(self, phase: str, wanted, error: int):
+        swept = sweep.Sweep(self, "ext4", phases.BY_NAME[phase], marker_counts=False)
+        tally = sweep.Tally(self, "error at a call, found once", phase, "ext4", self.seed)
+        for point in filter(wanted, swept.points):
+            swept.one(tally, f"{sweep.errno_name(error)} at {point!r}",
+                      lambda point=point: swept.strike(point.call, point.number, f"error={sweep.errno_name(error)}"),
+                      lambda outcome, point=point: (
+                          swept.losses(outcome),
+                          self.judged(swept, point, error, False, outcome) + swept.healed(outcome)))
+        tally.close()
+
+    def test_a_restored_directory_that_could_not_be_given_away_is_given_away_by_the_next_run(self):
+        self.strike_all("restore-link", lambda point: point.call == "fchown", errno.EACCES)
+
+    def test_a_store_whose_folders_cannot_be_looked_at_is_not_called_damaged(self):
+        self.strike_all("capture", lambda point: point.call == "openat" and "ENOENT" in point.text and any(
+            f'"{area}"' in point.text for area in ("tree", "aside", "dropped", "displaced", "failed")), errno.EDQUOT)
+
+
+# The sweeps over everything are not repeated for them.
+FoundOnce.test_on_ext4 = FoundOnce.test_on_xfs = FoundOnce.test_on_btrfs = None
 
 
 def _names(result, error: int) -> bool:

@@ -68,7 +68,8 @@ TEST(HashFile, AFileWithMoreBytesThanExpectedIsNotReadToItsEnd) {
   const TempDir tree;
   constexpr std::size_t size = 2'000'001;
   tree.file("f", bytes(size));
-  for (const std::uint64_t expected : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{300'000}}) {
+  for (const std::uint64_t expected :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{300'000}}) {
     const auto hashed = FileHasher().hash_once(tree.fd(), "f", expected);
     ASSERT_TRUE(hashed);
     EXPECT_FALSE(hashed->stable);
