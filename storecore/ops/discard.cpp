@@ -28,6 +28,7 @@
 #include "storecore/ops/tree_remover.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/dirents.hpp"
+#include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"

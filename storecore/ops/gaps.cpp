@@ -1,6 +1,5 @@
 #include "storecore/ops/gaps.hpp"
 
-#include <cstddef>
 #include <expected>
 #include <optional>
 #include <span>

@@ -14,7 +14,6 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>

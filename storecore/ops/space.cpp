@@ -71,17 +71,17 @@ Status check_room_for_store(Session& session, const std::string& root, const Spa
   const SpaceNeed need = space_for_store(seen, space.block_bytes);
   session.report().needed_bytes = need.bytes;
   session.report().free_bytes = space.free_bytes;
-  constexpr std::string_view kHint = "make room on this volume, or capture less of it (--exclude)";
+  constexpr std::string_view hint = "make room on this volume, or capture less of it (--exclude)";
   if (need.bytes > space.free_bytes)
     return catalog::fail(
         Fault::kNoSpace, root,
         fmt::format("the store needs up to {} bytes, {} are free", need.bytes, space.free_bytes),
-        kHint);
+        hint);
   if (need.inodes > space.free_inodes)
     return catalog::fail(
         Fault::kNoSpace, root,
         fmt::format("the store needs up to {} inodes, {} are free", need.inodes, space.free_inodes),
-        kHint);
+        hint);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@
 #include "storecore/hash/window.hpp"
 #include "storecore/ops/restore_check.hpp"
 #include "storecore/ops/verify_run.hpp"
+#include "storecore/os/stat.hpp"
 #include "storecore/run/pool.hpp"
 
 namespace holdfast::core {
