@@ -250,7 +250,10 @@ class DamageMixin(cases.VolumeCase):
                     path = os.path.join(store, "catalog/data.mdb")
                     with open(path, "rb") as stream:
                         data = stream.read()
-                    _write(path, mutation(random.Random(seed), bytearray(data)))
+                    mutant = bytearray(mutation(random.Random(seed), bytearray(data)))
+                    if mutant == data:  # the dice chose the bytes that were there
+                        mutant[0] ^= 1
+                    _write(path, mutant)
 
                 with self.subTest(state=state, mutation=mutation.__name__, seed=seed, commands=labels):
                     runs += self.damage_and_run(state, damage, labels, trusted)
