@@ -27,7 +27,7 @@ namespace {
 constexpr double kLongestForecast = 100.0 * 86400;  // seconds
 constexpr std::size_t kMostCells = 24;              // of the gauge
 constexpr std::size_t kFewestCells = 6;
-constexpr unsigned kNarrowest = 20;  // columns; narrower terminals wrap
+constexpr unsigned kNarrowestTerminal = 20;  // columns; narrower terminals wrap
 
 double work_of(std::uint64_t files, std::uint64_t bytes) {
   return static_cast<double>(files) * RateMeter::kFileCost + static_cast<double>(bytes);
@@ -282,7 +282,7 @@ void ProgressDisplay::draw_locked() {
   if (state.speed.fraction && slowest > 0) {
     state.speed.eta_seconds = slowest;  // volumes are worked on in parallel
   }
-  const unsigned width = std::max(kNarrowest, targets_.width ? targets_.width() : 80U);
+  const unsigned width = std::max(kNarrowestTerminal, targets_.width ? targets_.width() : 80U);
   targets_.bar->show_bar(render_bar(state, width - 1, targets_.colour));
 }
 

@@ -27,7 +27,7 @@ namespace {
 using core::Count;
 using core::VolumeReport;
 
-constexpr std::size_t kNarrowest = 10;  // columns of the left side
+constexpr std::size_t kNarrowestLeft = 10;  // columns of the left side
 
 struct Part {
   Count count;
@@ -73,7 +73,7 @@ class Rows {
     add(name, count ? human_count(*count) : std::string());
   }
   [[nodiscard]] std::string text() const {
-    std::size_t width = kNarrowest;
+    std::size_t width = kNarrowestLeft;
     for (const auto& [name, value] : rows_) {
       width = std::max(width, name.size());
     }

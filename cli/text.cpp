@@ -21,7 +21,7 @@
 namespace holdfast::cli {
 
 namespace {
-constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+constexpr std::array kUnitNames = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 constexpr std::int64_t kYear0 = -62'167'219'200;  // 0000-01-01, in seconds
 constexpr std::int64_t kYear10000 = 253'402'300'800;
 }  // namespace
@@ -32,11 +32,11 @@ std::string human_size(std::uint64_t bytes) {
   }
   double value = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
-  while (value >= 1023.95 && unit + 1 < kUnits.size()) {  // 1023.95 would print as 1024.0
+  while (value >= 1023.95 && unit + 1 < kUnitNames.size()) {  // 1023.95 would print as 1024.0
     value /= 1024;
     ++unit;
   }
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+  return fmt::format("{:.1f} {}", value, kUnitNames[unit]);
 }
 
 std::string human_count(std::uint64_t count) {

@@ -15,7 +15,7 @@ namespace holdfast::cli {
 
 namespace {
 
-constexpr std::string_view kUnits = "KMGTPE";
+constexpr std::string_view kUnitLetters = "KMGTPE";
 constexpr double kMostSeconds = 1000.0 * 366 * 86400;
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
@@ -27,7 +27,7 @@ std::optional<unsigned> parse_unit(std::string_view unit) {
   }
   const char letter =
       unit.front() >= 'a' ? static_cast<char>(unit.front() - 'a' + 'A') : unit.front();
-  const std::size_t power = kUnits.find(letter);
+  const std::size_t power = kUnitLetters.find(letter);
   const std::string_view tail = unit.substr(1);
   if (power == std::string_view::npos ||
       !(tail.empty() || tail == "iB" || tail == "B" || tail == "ib" || tail == "b")) {

@@ -17,7 +17,7 @@ namespace {
 
 using testing::TempDirectory;
 
-constexpr std::size_t kSmallMap = std::size_t{16} << 20;
+constexpr std::size_t kTinyMap = std::size_t{16} << 20;
 
 // An address inside of the map, as a fault would report it.
 const void* address_in(const Env& env) {
@@ -32,14 +32,14 @@ TEST(MapGuard, KnowsTheMapOfAnOpenCatalog) {
   const TempDirectory directory;
   const void* address = nullptr;
   {
-    const auto env = Env::open(directory.fd(), Env::Mode::kCreate, kSmallMap);
+    const auto env = Env::open(directory.fd(), Env::Mode::kCreate, kTinyMap);
     ASSERT_TRUE(env);
     address = address_in(*env);
     EXPECT_TRUE(is_in_catalog_map(address));
     const int local = 0;
     EXPECT_FALSE(is_in_catalog_map(&local));
     EXPECT_FALSE(is_in_catalog_map(nullptr));
-    EXPECT_FALSE(is_in_catalog_map(static_cast<const char*>(address) + kSmallMap));
+    EXPECT_FALSE(is_in_catalog_map(static_cast<const char*>(address) + kTinyMap));
   }
   EXPECT_FALSE(is_in_catalog_map(address));
 }
@@ -56,9 +56,9 @@ TEST(MapGuard, KnowsTheWholeDefaultMap) {
 TEST(MapGuard, KnowsSeveralCatalogs) {
   const TempDirectory first;
   const TempDirectory second;
-  auto one = std::optional(Env::open(first.fd(), Env::Mode::kCreate, kSmallMap));
+  auto one = std::optional(Env::open(first.fd(), Env::Mode::kCreate, kTinyMap));
   ASSERT_TRUE(*one);
-  auto two = std::optional(Env::open(second.fd(), Env::Mode::kCreate, kSmallMap));
+  auto two = std::optional(Env::open(second.fd(), Env::Mode::kCreate, kTinyMap));
   ASSERT_TRUE(*two);
   const void* in_one = address_in(**one);
   const void* in_two = address_in(**two);
@@ -75,7 +75,7 @@ TEST(MapGuard, KnowsSeveralCatalogs) {
 TEST(MapGuard, ForgetsEveryCatalog) {
   for (int i = 0; i < 200; ++i) {
     const TempDirectory directory;
-    const auto env = Env::open(directory.fd(), Env::Mode::kCreate, kSmallMap);
+    const auto env = Env::open(directory.fd(), Env::Mode::kCreate, kTinyMap);
     ASSERT_TRUE(env);
     ASSERT_TRUE(is_in_catalog_map(address_in(*env)));
   }
