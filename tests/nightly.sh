@@ -53,7 +53,7 @@ for part in "${parts[@]}"; do
     sanitizers)
       for preset in asan-ubsan tsan; do
         build "$preset"
-        run_tests "$preset" "$preset" -j "$jobs" -L 'ondisk|injected'
+        HOLDFAST_FILESYSTEMS=all run_tests "$preset" "$preset" -j "$jobs" -LE slow
       done
       ;;
     tidy) tests/style.sh tidy all || failed_steps=$((failed_steps + 1)) ;;
