@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,13 +44,19 @@ class Batch {
   }
 
  private:
+  /// The first bytes of a key decide nearly every comparison: a directory's id, and as much of a
+  /// name.
+  using Prefix = std::array<std::uint64_t, 2>;
   struct Slot {
     Action action;
     Table table;
     std::uint32_t key_size;
     std::uint32_t value_size;
     std::size_t offset;
+    Prefix prefix;
   };
+  [[nodiscard]] static Prefix prefix_of(std::string_view key) noexcept;
+  void add(Action action, Table table, std::string_view key, std::string_view value);
   std::string bytes_;
   std::vector<Slot> rows_;
 };

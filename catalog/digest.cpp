@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -67,14 +68,20 @@ Digest Hasher::digest() const noexcept { return canonical(XXH3_128bits_digest(st
 
 std::uint64_t Hasher::digest64() const noexcept { return XXH3_64bits_digest(state_->xxh); }
 
-std::string to_hex(const Digest& digest) {
+void append_hex(std::string& out, const Digest& digest) {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * digest.bytes.size());
+  std::array<char, 2 * sizeof(Digest::bytes)> hex{};
+  auto at = hex.begin();
   for (const std::uint8_t byte : digest.bytes) {
-    hex += digits[byte >> 4U];
-    hex += digits[byte & 15U];
+    *at++ = digits[byte >> 4U];
+    *at++ = digits[byte & 15U];
   }
+  out.append(hex.data(), hex.size());
+}
+
+std::string to_hex(const Digest& digest) {
+  std::string hex;
+  append_hex(hex, digest);
   return hex;
 }
 

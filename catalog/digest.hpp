@@ -20,6 +20,7 @@ struct Digest {
 };
 
 [[nodiscard]] std::string to_hex(const Digest& digest);
+void append_hex(std::string& out, const Digest& digest);
 /// 32 hex digits of either case; nullopt for anything else.
 [[nodiscard]] std::optional<Digest> digest_from_hex(std::string_view hex);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -36,11 +37,7 @@ constexpr std::size_t kMaxPathForTools = 4095 - 2;  // PATH_MAX without its NUL 
 void append_json_string(std::string& out, std::string_view utf8) {
   out += '"';
   while (!utf8.empty()) {
-    // Nearly every name is of this kind from end to end.
-    const auto plain = static_cast<std::size_t>(
-        std::find_if_not(utf8.begin(), utf8.end(),
-                         [](char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; }) -
-        utf8.begin());
+    const std::size_t plain = plain_bytes(utf8);
     out += utf8.substr(0, plain);
     utf8.remove_prefix(plain);
     if (utf8.empty()) {
@@ -60,14 +57,15 @@ void append_json_string(std::string& out, std::string_view utf8) {
   out += '"';
 }
 
-// Writes the members of one object.
+// Writes one object behind what a string holds. Short pieces are put together before they are
+// appended: that is most of what a line costs.
 class Object {
  public:
-  Object() { line_.reserve(384); }
+  explicit Object(std::string& out) noexcept : out_(&out) {}
 
   void text(std::string_view key, std::string_view utf8) {
     name(key);
-    append_json_string(line_, utf8);
+    append_json_string(*out_, utf8);
   }
   /// Bytes of any kind: as they are when they are UTF-8, else escaped to be read by people and once
   /// more in base64.
@@ -82,48 +80,62 @@ class Object {
   void number(std::string_view key, std::uint64_t value) {
     name(key);
     const fmt::format_int digits(value);
-    line_.append(digits.data(), digits.size());
+    out_->append(digits.data(), digits.size());
   }
   void flag(std::string_view key, bool value) {
     name(key);
-    line_ += value ? "true" : "false";
+    *out_ += value ? "true" : "false";
+  }
+  void hash(std::string_view key, const Digest& value) {
+    name(key);
+    *out_ += '"';
+    append_hex(*out_, value);
+    *out_ += '"';
   }
   void time(std::string_view key, const Timestamp& time) {
     name(key);
     const fmt::format_int seconds(time.seconds);
     // A leading 1 keeps the zeros, and is where the point comes.
     const fmt::format_int nanoseconds(1'000'000'000 + time.nanoseconds);
-    line_ += '"';
-    line_.append(seconds.data(), seconds.size());
-    line_ += '.';
-    line_.append(nanoseconds.data() + 1, nanoseconds.size() - 1);
-    line_ += '"';
+    std::array<char, 48> text{'"'};
+    char* at = std::copy_n(seconds.data(), seconds.size(), text.data() + 1);
+    *at++ = '.';
+    at = std::copy_n(nanoseconds.data() + 1, nanoseconds.size() - 1, at);
+    *at++ = '"';
+    out_->append(text.data(), at);
   }
   void mode(std::uint32_t mode) {
     name("mode");
-    line_ += '"';
-    for (const unsigned shift : {9U, 6U, 3U, 0U}) {
-      line_ += static_cast<char>('0' + ((mode >> shift) & 7U));
-    }
-    line_ += '"';
+    const std::array<char, 6> text{'"',
+                                   static_cast<char>('0' + ((mode >> 9U) & 7U)),
+                                   static_cast<char>('0' + ((mode >> 6U) & 7U)),
+                                   static_cast<char>('0' + ((mode >> 3U) & 7U)),
+                                   static_cast<char>('0' + (mode & 7U)),
+                                   '"'};
+    out_->append(text.data(), text.size());
   }
   void raw_value(std::string_view key, std::string_view json) {
     name(key);
-    line_ += json;
+    *out_ += json;
   }
-  [[nodiscard]] std::string close(std::string_view end = "}") {
-    line_ += line_.empty() ? "{" : "";
-    line_ += end;
-    return std::move(line_);
+  void close() { *out_ += empty_ ? "{}" : "}"; }
+  void end_line() {
+    close();
+    *out_ += '\n';
   }
 
  private:
   void name(std::string_view key) {
-    line_ += line_.empty() ? "{\"" : ",\"";
-    line_ += key;
-    line_ += "\":";
+    std::array<char, kMaxKey + 4> text{empty_ ? '{' : ',', '"'};
+    empty_ = false;
+    char* at = std::copy_n(key.data(), std::min(key.size(), kMaxKey), text.data() + 2);
+    *at++ = '"';
+    *at++ = ':';
+    out_->append(text.data(), at);
   }
-  std::string line_;
+  static constexpr std::size_t kMaxKey = 20;
+  std::string* out_;
+  bool empty_ = true;
 };
 
 std::string_view to_word(HashState state) noexcept {
@@ -153,11 +165,11 @@ void write_rare(Object& line, const Timestamp& btime, std::uint32_t flags, std::
 std::string xattr_list(const DirectoryRecord& record) {
   std::string list = "[";
   for (const Xattr& xattr : record.xattrs) {
-    Object object;
+    list += list.size() > 1 ? "," : "";
+    Object object(list);
     object.bytes("name", xattr.name);
     object.text("value_b64", to_base64(xattr.value));
-    list += list.size() > 1 ? "," : "";
-    list += object.close();
+    object.close();
   }
   return list + "]";
 }
@@ -342,22 +354,28 @@ std::optional<DirectoryRecord> parse_directory(Members& in, const Json& object) 
 bool fits_xxh128(std::string_view path) noexcept {
   constexpr std::string_view misread("\n\r\\\0", 4);
   return !path.empty() && path.size() <= kMaxPathForTools &&
-         path.find_first_of(misread) == std::string_view::npos;
+         path.find_first_of(misread, plain_bytes(path)) == std::string_view::npos;
 }
 
-std::string xxh128_line(const Digest& hash, std::string_view path) {
+void append_xxh128_line(std::string& out, const Digest& hash, std::string_view path) {
   // xxh128sum takes "-" and even a plain "stdin" for its standard input, and skips leading blanks.
   const bool misread =
       path.starts_with('-') || path.starts_with(' ') || path.starts_with('\t') || path == "stdin";
-  std::string line = to_hex(hash);
-  line += misread ? "  ./" : "  ";
-  line += path;
-  line += '\n';
+  append_hex(out, hash);
+  out += misread ? "  ./" : "  ";
+  out += path;
+  out += '\n';
+}
+
+std::string xxh128_line(const Digest& hash, std::string_view path) {
+  std::string line;
+  append_xxh128_line(line, hash, path);
   return line;
 }
 
-std::string manifest_line(std::string_view path, const InodeRecord& record, bool grouped) {
-  Object line;
+void append_manifest_line(std::string& out, std::string_view path, const InodeRecord& record,
+                          bool grouped) {
+  Object line(out);
   line.bytes("path", path);
   line.text("type", to_word(record.type));
   line.mode(record.mode);
@@ -368,7 +386,7 @@ std::string manifest_line(std::string_view path, const InodeRecord& record, bool
   line.number("inode", raw(record.source_inode));
   line.text("held", to_word(record.held));
   if (record.type == FileType::kFile) {
-    line.text("hash", to_hex(record.hash));
+    line.hash("hash", record.hash);
   }
   if (record.type == FileType::kSymlink && !record.link_target.empty()) {
     line.bytes("link_target", record.link_target);
@@ -385,11 +403,11 @@ std::string manifest_line(std::string_view path, const InodeRecord& record, bool
   if (record.rdev != 0 && (record.type == FileType::kChar || record.type == FileType::kBlock)) {
     line.text("rdev", fmt::format("{}:{}", record.rdev >> 32U, record.rdev & 0xffffffffU));
   }
-  return line.close("}\n");
+  line.end_line();
 }
 
-std::string manifest_line(std::string_view path, const DirectoryRecord& record) {
-  Object line;
+void append_manifest_line(std::string& out, std::string_view path, const DirectoryRecord& record) {
+  Object line(out);
   line.bytes("path", path);
   line.text("type", to_word(FileType::kDirectory));
   line.mode(record.mode);
@@ -405,23 +423,39 @@ std::string manifest_line(std::string_view path, const DirectoryRecord& record) 
   if (!record.xattrs.empty()) {
     line.raw_value("xattrs", xattr_list(record));
   }
-  return line.close("}\n");
+  line.end_line();
+}
+
+std::string manifest_line(std::string_view path, const InodeRecord& record, bool grouped) {
+  std::string line;
+  append_manifest_line(line, path, record, grouped);
+  return line;
+}
+
+std::string manifest_line(std::string_view path, const DirectoryRecord& record) {
+  std::string line;
+  append_manifest_line(line, path, record);
+  return line;
 }
 
 std::string manifest_header(std::string_view capture_id) {
-  Object line;
+  std::string text;
+  Object line(text);
   line.text("manifest", "holdfast");
   line.number("format", kManifestFormat);
   line.text("capture_id", capture_id);
-  return line.close("}\n");
+  line.end_line();
+  return text;
 }
 
 std::string manifest_trailer(std::uint64_t lines, std::uint64_t checksum) {
-  Object line;
+  std::string text;
+  Object line(text);
   line.flag("end", true);
   line.number("lines", lines);
   line.text("xxh3", fmt::format("{:016x}", checksum));
-  return line.close("}\n");
+  line.end_line();
+  return text;
 }
 
 namespace {

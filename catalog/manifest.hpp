@@ -19,6 +19,7 @@ inline constexpr std::uint32_t kManifestFormat = 1;
 /// "HEX  PATH\n"; the caller checked fits_xxh128. Paths that begin with '-' or a blank,
 /// and "stdin", are written "./...".
 [[nodiscard]] std::string xxh128_line(const Digest& hash, std::string_view path);
+void append_xxh128_line(std::string& out, const Digest& hash, std::string_view path);
 
 /// One JSON object and '\n'. @p path is raw bytes relative to ROOT: `path` when it is UTF-8, else
 /// `path` escaped and `path_b64`. Keys as in `holdfast ls --json`, plus those that only a rebuild
@@ -26,6 +27,10 @@ inline constexpr std::uint32_t kManifestFormat = 1;
 [[nodiscard]] std::string manifest_line(std::string_view path, const InodeRecord& record,
                                         bool grouped);
 [[nodiscard]] std::string manifest_line(std::string_view path, const DirectoryRecord& record);
+/// The same, behind what @p out holds: a seal writes millions of them.
+void append_manifest_line(std::string& out, std::string_view path, const InodeRecord& record,
+                          bool grouped);
+void append_manifest_line(std::string& out, std::string_view path, const DirectoryRecord& record);
 /// First line: {"manifest":"holdfast","format":1,"capture_id":...}; last line:
 /// {"end":true,"lines":N,"xxh3":HEX64}.
 [[nodiscard]] std::string manifest_header(std::string_view capture_id);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ constexpr std::string_view kBase64 =
 
 std::uint32_t octet(char c) noexcept { return static_cast<unsigned char>(c); }
 
-void append_hex(std::string& out, std::string_view bytes) {
+void append_hex_escapes(std::string& out, std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
   for (const char c : bytes) {
     out += "\\x";
@@ -32,6 +33,29 @@ void append_hex(std::string& out, std::string_view bytes) {
 bool is_unnamed_control(char32_t c) noexcept {
   return is_control(c) && c != U'\n' && c != U'\t' && c != U'\r';
 }
+
+constexpr std::uint64_t in_each_byte(std::uint64_t byte) noexcept {
+  return byte * 0x0101010101010101U;
+}
+
+// A high bit somewhere if some byte of @p word is below @p limit (at most 0x80). Which one is not
+// certain: a borrow runs upwards.
+// https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord
+constexpr std::uint64_t below(std::uint64_t word, std::uint64_t limit) noexcept {
+  return (word - in_each_byte(limit)) & ~word;
+}
+
+constexpr std::uint64_t equal(std::uint64_t word, char c) noexcept {
+  return below(word ^ in_each_byte(static_cast<unsigned char>(c)), 1);
+}
+
+constexpr bool is_plain(std::uint64_t word) noexcept {
+  const std::uint64_t other =
+      word | below(word, ' ') | equal(word, '"') | equal(word, '\\') | equal(word, '\x7f');
+  return (other & in_each_byte(0x80)) == 0;
+}
+
+constexpr bool is_plain(char c) noexcept { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; }
 
 constexpr std::array<std::int8_t, 256> base64_values() {
   std::array<std::int8_t, 256> values{};
@@ -83,6 +107,20 @@ std::optional<CodePoint> first_code_point(std::string_view text) noexcept {
   return CodePoint{static_cast<char32_t>(value), bytes};
 }
 
+std::size_t plain_bytes(std::string_view text) noexcept {
+  std::size_t at = 0;
+  for (std::uint64_t word = 0; text.size() - at >= sizeof word; at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if (!is_plain(word)) {
+      break;
+    }
+  }
+  while (at < text.size() && is_plain(text[at])) {
+    ++at;
+  }
+  return at;
+}
+
 bool is_component(std::string_view name) noexcept {
   if (name.empty() || name.size() > kMaxNameBytes || name == "." || name == "..") {
     return false;
@@ -131,12 +169,17 @@ std::string escape_name(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
+    if (const std::size_t plain = plain_bytes(bytes); plain != 0) {
+      out += bytes.substr(0, plain);
+      bytes.remove_prefix(plain);
+      continue;
+    }
     const auto point = first_code_point(bytes);
     const std::size_t length = point ? point->bytes : 1;
     const std::string_view piece = bytes.substr(0, length);
     bytes.remove_prefix(length);
     if (!point || is_unnamed_control(point->value)) {
-      append_hex(out, piece);
+      append_hex_escapes(out, piece);
     } else if (point->value == U'\\') {
       out += "\\\\";
     } else if (point->value == U'\n') {
@@ -153,12 +196,14 @@ std::string escape_name(std::string_view bytes) {
 }
 
 bool is_utf8(std::string_view bytes) noexcept {
+  bytes.remove_prefix(plain_bytes(bytes));
   while (!bytes.empty()) {
     const auto point = first_code_point(bytes);
     if (!point) {
       return false;
     }
     bytes.remove_prefix(point->bytes);
+    bytes.remove_prefix(plain_bytes(bytes));
   }
   return true;
 }

@@ -17,6 +17,11 @@ struct CodePoint {
 /// all.
 [[nodiscard]] std::optional<CodePoint> first_code_point(std::string_view text) noexcept;
 
+/// How many bytes at the start of @p text are ASCII that stands for itself everywhere: neither
+/// controls nor `"` nor a backslash. Eight at a time: nearly every name is of this kind from end to
+/// end.
+[[nodiscard]] std::size_t plain_bytes(std::string_view text) noexcept;
+
 /// True for what a terminal would act on or hide instead of showing it: C0, DEL, C1, controls of
 /// writing direction, line and paragraph separators, the byte order mark. All lie in the BMP.
 [[nodiscard]] constexpr bool is_control(char32_t c) noexcept {

@@ -17,6 +17,7 @@
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -62,10 +63,10 @@ bool is_store_error(std::error_code error) noexcept {
   }
 }
 
-Result<HoldResult> Holder::look(DirFd mirror, const std::string& name, std::string_view path,
+Result<HoldResult> Holder::look(DirFd mirror, const std::string& name, const EntryPath& path,
                                 bool already) {
   const auto stat = stat_at(mirror, name);
-  if (!stat) return failed("statx", path, stat.error());
+  if (!stat) return failed("statx", path.text(), stat.error());
   HoldResult result;
   result.already = already;
   result.source = *stat;
@@ -80,7 +81,7 @@ Result<HoldResult> Holder::look(DirFd mirror, const std::string& name, std::stri
 }
 
 Result<HoldResult> Holder::hold(DirFd from, const std::string& name, DirFd mirror,
-                                std::string_view path) {
+                                const EntryPath& path) {
   for (int attempt = 0; attempt < 8; ++attempt) {
     const auto linked = link_at(from, name.c_str(), mirror, name.c_str());
     if (linked) return look(mirror, name, path, false);
@@ -96,21 +97,21 @@ Result<HoldResult> Holder::hold(DirFd from, const std::string& name, DirFd mirro
 /// The mirror has the name. False: it is this very inode. True: something else had it, and went to
 /// dropped/.
 Result<bool> Holder::clear_way(DirFd from, const std::string& name, DirFd mirror,
-                               std::string_view path) {
+                               const EntryPath& path) {
   const auto there = stat_at(mirror, name);
   if (!there) {
     if (there.error().value() == ENOENT) return true;
-    return failed("statx", path, there.error());
+    return failed("statx", path.text(), there.error());
   }
   const auto source = stat_at(from, name);
   if (source && source->same_inode(*there)) return false;
-  if (auto taken = dropped_->take(mirror, name, path); !taken)
+  if (auto taken = dropped_->take(mirror, name, path.text()); !taken)
     return std::unexpected(taken.error());
   return true;
 }
 
 Result<HoldResult> Holder::answer(std::error_code error, DirFd from, const std::string& name,
-                                  DirFd mirror, std::string_view path) {
+                                  DirFd mirror, const EntryPath& path) {
   switch (error.value()) {
     case ENOENT:
       return simple(Answer::kVanished);
@@ -120,14 +121,15 @@ Result<HoldResult> Holder::answer(std::error_code error, DirFd from, const std::
     case EXDEV:
       return missed("linkat", error, "other mount, subvolume or project than the store");
     case EPERM: {
-      const auto linked = flags_->with_cleared(
-          from, name, path, [&] { return link_at(from, name.c_str(), mirror, name.c_str()); });
+      const auto linked = flags_->with_cleared(from, name, path.text(), [&] {
+        return link_at(from, name.c_str(), mirror, name.c_str());
+      });
       if (linked) return look(mirror, name, path, false);
-      if (is_store_error(linked.error())) return failed("linkat", path, linked.error());
+      if (is_store_error(linked.error())) return failed("linkat", path.text(), linked.error());
       return hold_node(from, name, mirror, path, linked.error());
     }
     default:
-      if (is_store_error(error)) return failed("linkat", path, error);
+      if (is_store_error(error)) return failed("linkat", path.text(), error);
       return missed("linkat", error);
   }
 }
@@ -135,7 +137,7 @@ Result<HoldResult> Holder::answer(std::error_code error, DirFd from, const std::
 /// EPERM without flags: the filesystem links no such type (made anew then), or
 /// fs.protected_hardlinks forbids it.
 Result<HoldResult> Holder::hold_node(DirFd from, const std::string& name, DirFd mirror,
-                                     std::string_view path, std::error_code why) {
+                                     const EntryPath& path, std::error_code why) {
   const auto stat = stat_at(from, name);
   if (!stat)
     return stat.error().value() == ENOENT ? Result<HoldResult>(simple(Answer::kVanished))
@@ -146,7 +148,7 @@ Result<HoldResult> Holder::hold_node(DirFd from, const std::string& name, DirFd 
         stat->is_regular() ? "not permitted: not the owner, or immutable" : "became a directory");
   const auto made = copy_node(from, name.c_str(), mirror, name.c_str());
   if (!made) {
-    if (is_store_error(made.error())) return failed("mknodat", path, made.error());
+    if (is_store_error(made.error())) return failed("mknodat", path.text(), made.error());
     return missed("linkat", why);
   }
   HoldResult result;
@@ -158,7 +160,7 @@ Result<HoldResult> Holder::hold_node(DirFd from, const std::string& name, DirFd 
 }
 
 Result<HoldResult> Holder::hold_copy(DirFd from, const std::string& name, DirFd mirror,
-                                     std::string_view path) {
+                                     const EntryPath& path) {
   const auto stat = stat_at(from, name);
   if (!stat)
     return stat.error().value() == ENOENT ? Result<HoldResult>(simple(Answer::kVanished))
@@ -174,7 +176,7 @@ Result<HoldResult> Holder::hold_copy(DirFd from, const std::string& name, DirFd 
       again.already = true;  // the copy is counted once
       return again;
     }
-    if (linked.error().value() != EMLINK) return failed("linkat", path, linked.error());
+    if (linked.error().value() != EMLINK) return failed("linkat", path.text(), linked.error());
   }
   const std::string staged = "copy-" + std::to_string(stat->inode);
   (void)unlink_at(store_, staged.c_str());  // of an interrupted run
@@ -186,12 +188,12 @@ Result<HoldResult> Holder::hold_copy(DirFd from, const std::string& name, DirFd 
   }
   if (!done) {
     if (done.error().value() == ENOENT) return simple(Answer::kVanished);
-    if (is_store_error(done.error())) return failed("copy", path, done.error());
+    if (is_store_error(done.error())) return failed("copy", path.text(), done.error());
     return missed("copy", done.error(),
                   "has as many names as the filesystem allows, and could not be copied");
   }
   if (auto renamed = rename_no_replace(store_, staged.c_str(), mirror, name.c_str()); !renamed)
-    return failed("renameat2", path, renamed.error());
+    return failed("renameat2", path.text(), renamed.error());
   HoldResult result;
   result.answer = Answer::kHeld;
   result.how = how;

@@ -16,6 +16,7 @@
 #include "storecore/link/flag_journal.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/walk/dir_node.hpp"
 
 namespace holdfast::core {
 
@@ -55,21 +56,21 @@ class Holder {
   /// copy, once for all its names in this run. EXDEV and EPERM leave the entry missed with the
   /// cause. Not durable before the barrier.
   [[nodiscard]] catalog::Result<HoldResult> hold(DirFd from, const std::string& name, DirFd mirror,
-                                                 std::string_view path);
+                                                 const EntryPath& path);
 
  private:
   [[nodiscard]] catalog::Result<HoldResult> look(DirFd mirror, const std::string& name,
-                                                 std::string_view path, bool already);
+                                                 const EntryPath& path, bool already);
   [[nodiscard]] catalog::Result<HoldResult> answer(std::error_code error, DirFd from,
                                                    const std::string& name, DirFd mirror,
-                                                   std::string_view path);
+                                                   const EntryPath& path);
   [[nodiscard]] catalog::Result<HoldResult> hold_copy(DirFd from, const std::string& name,
-                                                      DirFd mirror, std::string_view path);
+                                                      DirFd mirror, const EntryPath& path);
   [[nodiscard]] catalog::Result<HoldResult> hold_node(DirFd from, const std::string& name,
-                                                      DirFd mirror, std::string_view path,
+                                                      DirFd mirror, const EntryPath& path,
                                                       std::error_code why);
   [[nodiscard]] catalog::Result<bool> clear_way(DirFd from, const std::string& name, DirFd mirror,
-                                                std::string_view path);
+                                                const EntryPath& path);
 
   /// A copy that was made for an inode with no room for more names: later names link to it.
   struct Copy {

@@ -38,6 +38,7 @@
 #include "storecore/run/failpoint.hpp"
 #include "storecore/run/first_error.hpp"
 #include "storecore/store/store.hpp"
+#include "storecore/walk/dir_node.hpp"
 namespace holdfast::core {
 
 using catalog::Batch;
@@ -145,7 +146,7 @@ void CaptureWalk::hold(CaptureDir& dir, const Fd& source, const std::string& nam
   if (!mirror)
     return errors_->set(catalog::failed("openat", dir.mirror->path(), mirror.error()).error());
   dir.touched.store(true, std::memory_order_relaxed);
-  std::string path = dir.source->path_of(name);
+  const EntryPath path(*dir.source, name);
   const auto held = holder_.hold(source, name, **mirror, path);
   if (!held) return errors_->set(held.error());
   failpoint("link-held");
@@ -153,13 +154,11 @@ void CaptureWalk::hold(CaptureDir& dir, const Fd& source, const std::string& nam
     case HoldResult::Answer::kHeld:
       return record(dir, name, *held, before, batch);
     case HoldResult::Answer::kVanished:
-      return problem(ProblemKind::kSkipped, std::move(path), "linkat", {},
-                     "vanished while walking");
+      return problem(ProblemKind::kSkipped, path.text(), "linkat", {}, "vanished while walking");
     case HoldResult::Answer::kSkipped:
-      return problem(ProblemKind::kSkipped, std::move(path), {}, {}, "a socket");
+      return problem(ProblemKind::kSkipped, path.text(), {}, {}, "a socket");
     case HoldResult::Answer::kMissed:
-      return problem(ProblemKind::kMissed, std::move(path), held->operation, held->cause,
-                     held->reason);
+      return problem(ProblemKind::kMissed, path.text(), held->operation, held->cause, held->reason);
   }
 }
 

@@ -62,14 +62,33 @@ Status walk_catalog(
   return {};
 }
 
-Result<std::string> DirPaths::path_of(DirId parent, std::string_view name) {
-  if (parent != last_) {
-    auto path = reader_->path_of(parent);
-    if (!path) return path;
+/// A child of the directory before it needs one look-up: in a chain of directories, going up from
+/// each would be N * N / 2 of them.
+Status DirPaths::go_to(DirId directory) {
+  const auto row = reader_->find_directory(directory);
+  if (!row) return std::unexpected(row.error());
+  const bool below = *row && (*row)->parent == directory_ && directory != catalog::kRootDir;
+  if (below) {
+    path_.resize(directory_size_);
+    path_ += (*row)->name;
+  } else {
+    auto path = reader_->path_of(directory);
+    if (!path) return std::unexpected(path.error());
     path_ = std::move(*path);
-    last_ = parent;
   }
-  return catalog::join_path(path_, name);
+  if (!path_.empty()) path_ += '/';
+  directory_ = directory;
+  directory_size_ = path_.size();
+  return {};
+}
+
+Result<std::string_view> DirPaths::path_of(DirId parent, std::string_view name) {
+  if (parent != directory_) {
+    if (auto gone = go_to(parent); !gone) return std::unexpected(gone.error());
+  }
+  path_.resize(directory_size_);
+  path_ += name;
+  return path_;
 }
 
 }  // namespace holdfast::core

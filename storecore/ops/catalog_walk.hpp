@@ -1,10 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "catalog/error.hpp"
+#include "catalog/ids.hpp"
 #include "catalog/reader.hpp"
+#include "catalog/records.hpp"
 
 namespace holdfast::core {
 
@@ -20,15 +24,20 @@ namespace holdfast::core {
     const std::function<catalog::Result<bool>(const std::string& path,
                                               const catalog::Entry& entry)>& visit);
 
-/// Paths of directories, asked in runs of the same one. One thread.
+/// Paths of entries, asked in runs of one directory. One thread.
 class DirPaths {
  public:
   explicit DirPaths(const catalog::Reader& reader) : reader_(&reader) {}
-  [[nodiscard]] catalog::Result<std::string> path_of(catalog::DirId parent, std::string_view name);
+  /// Valid until the next call. kCatalogBad for a directory that is not catalogued.
+  [[nodiscard]] catalog::Result<std::string_view> path_of(catalog::DirId parent,
+                                                          std::string_view name);
 
  private:
+  [[nodiscard]] catalog::Status go_to(catalog::DirId directory);
+
   const catalog::Reader* reader_;
-  catalog::DirId last_ = catalog::kNoDir;
+  catalog::DirId directory_ = catalog::kNoDir;
+  std::size_t directory_size_ = 0;  ///< of what path_ holds of the directory, its '/' included
   std::string path_;
 };
 

@@ -179,7 +179,7 @@ Result<bool> Finder::show(const std::string& path, const Entry& entry,
 Result<bool> Finder::show(DirId parent, const Entry& entry, std::optional<std::uint64_t> group) {
   const auto path = paths_.path_of(parent, entry.name);
   if (!path) return std::unexpected(path.error());
-  return show(*path, entry, group);
+  return show(std::string(*path), entry, group);
 }
 
 Status Finder::by_name(std::string_view glob) {

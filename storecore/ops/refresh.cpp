@@ -289,7 +289,7 @@ Status hash_and_seal(Session& session, Store& store, catalog::Env env,
       store.record().missed = gaps->missed;
       store.record().unstable = gaps->unstable;
     }
-    const auto totals = derive_from_catalog(store, env, writer, progress);
+    const auto totals = derive_from_catalog(store, env, writer, progress, session.context().jobs);
     if (!totals) return std::unexpected(totals.error());
     return seal_store(store, std::move(env), as, *totals);
   });

@@ -31,6 +31,7 @@
 #include "storecore/hash/hash_pass.hpp"
 #include "storecore/link/attic.hpp"
 #include "storecore/ops/catalog_walk.hpp"
+#include "storecore/ops/manifest_pass.hpp"
 #include "storecore/ops/moved_places.hpp"
 #include "storecore/ops/refresh.hpp"
 #include "storecore/ops/repair_run.hpp"
@@ -259,9 +260,9 @@ Status Rebuild::list_unhashed(catalog::Writer& writer) {
             entry.inode.hash_state != catalog::HashState::kPending)
           return true;
         if (++files > kListedRehashed || !each) return true;
-        auto path = paths.path_of(parent, entry.name);
+        const auto path = paths.path_of(parent, entry.name);
         if (!path) return std::unexpected(path.error());
-        (void)warn(*session_, std::move(*path),
+        (void)warn(*session_, std::string(*path),
                    "no hash of its capture is known: hashed as it is now");
         return true;
       });
@@ -290,7 +291,7 @@ Status Rebuild::hash(catalog::Env& env, catalog::Writer& writer) {
   });
   if (!hashed) return hashed;
   return session_->phase("seal", [&](Progress& progress) -> Status {
-    auto totals = derive_from_catalog(*store_, env, writer, progress);
+    auto totals = derive_from_catalog(*store_, env, writer, progress, session_->context().jobs);
     if (!totals) return std::unexpected(totals.error());
     totals_ = *totals;
     return {};
@@ -483,34 +484,9 @@ Status rewrite_manifests(Session& session, const Store& store) {
   return session.phase("manifests", [&](Progress& progress) -> Status {
     const auto env = open_sealed_catalog(store, CatalogCheck::kAlways);
     if (!env) return std::unexpected(env.error());
-    const auto txn = catalog::ReadTxn::begin(*env);
-    if (!txn) return std::unexpected(txn.error());
-    const catalog::Reader reader(*txn);
     auto manifests = ManifestFiles::begin(store.dir(), store.record().capture_id);
     if (!manifests) return std::unexpected(manifests.error());
-    const auto root = reader.find_directory(catalog::kRootDir);
-    if (!root) return std::unexpected(root.error());
-    if (*root) {
-      if (auto added = manifests->add("", (*root)->record); !added) return added;
-    }
-    DirPaths paths(reader);
-    const auto status =
-        reader.for_each_entry_after({}, [&](DirId parent, const Entry& entry) -> Result<bool> {
-          progress.files.fetch_add(1, std::memory_order_relaxed);
-          const auto path = paths.path_of(parent, entry.name);
-          if (!path) return std::unexpected(path.error());
-          Status added;
-          if (entry.kind == Entry::Kind::kDirectory) {
-            const auto row = reader.find_directory(entry.directory);
-            if (!row) return std::unexpected(row.error());
-            if (*row) added = manifests->add(*path, (*row)->record);
-          } else {
-            added = manifests->add(*path, entry.inode, entry.kind == Entry::Kind::kGrouped);
-          }
-          if (!added) return std::unexpected(added.error());
-          return true;
-        });
-    if (!status) return status;
+    if (auto written = write_manifest_lines(*env, *manifests, progress); !written) return written;
     return manifests->finish();
   });
 }

@@ -1,13 +1,11 @@
 #include "storecore/ops/seal_pass.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <iterator>
 #include <map>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,13 +14,15 @@
 #include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/lmdb.hpp"
-#include "catalog/name.hpp"
 #include "catalog/reader.hpp"
 #include "catalog/records.hpp"
 #include "catalog/schema.hpp"
 #include "catalog/writer.hpp"
+#include "storecore/ops/manifest_pass.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/run/failpoint.hpp"
+#include "storecore/run/first_error.hpp"
+#include "storecore/run/pool.hpp"
 #include "storecore/store/catalog_file.hpp"
 #include "storecore/store/layout.hpp"
 #include "storecore/store/manifest_file.hpp"
@@ -54,11 +54,9 @@ class IdSets {
   static constexpr std::uint32_t kMany = UINT32_MAX;
   IdSets() { number({}); }
   [[nodiscard]] std::uint32_t with(std::uint32_t set, std::uint32_t id) {
-    if (set == kMany) return kMany;
+    if (set == kMany || std::ranges::binary_search(sets_[set], id)) return set;
     std::vector<std::uint32_t> ids = sets_[set];
-    const auto at = std::ranges::lower_bound(ids, id);
-    if (at != ids.end() && *at == id) return set;
-    ids.insert(at, id);
+    ids.insert(std::ranges::lower_bound(ids, id), id);
     return number(std::move(ids));
   }
   [[nodiscard]] std::uint32_t joined(std::uint32_t a, std::uint32_t b) {
@@ -98,17 +96,16 @@ struct Sum {
 
 class Derivation {
  public:
-  Derivation(const Store& store, catalog::Env& env, catalog::Writer& writer, Progress& progress)
-      : store_(&store), env_(&env), writer_(&writer), progress_(&progress) {}
-  [[nodiscard]] Result<CatalogTotals> run();
+  /// @p scratch is borrowed: the folder for what does not fit into memory.
+  Derivation(catalog::Env& env, catalog::Writer& writer, int scratch)
+      : env_(&env), writer_(&writer), index_(scratch) {}
+  [[nodiscard]] Status run();
+  [[nodiscard]] const CatalogTotals& totals() const noexcept { return totals_; }
 
  private:
   [[nodiscard]] Status read_directories(const catalog::Reader& reader);
-  [[nodiscard]] Status read_entries(const catalog::Reader& reader, ManifestFiles& manifests,
-                                    catalog::ContentIndexBuilder& index);
-  [[nodiscard]] Status find_path(const catalog::Reader& reader, DirId directory);
-  [[nodiscard]] Status entry(const catalog::Reader& reader, DirId parent, const Entry& entry,
-                             ManifestFiles& manifests, catalog::ContentIndexBuilder& index);
+  [[nodiscard]] Status read_entries(const catalog::Reader& reader);
+  [[nodiscard]] Status entry(DirId parent, const Entry& entry);
   void count(const InodeRecord& record, bool grouped);
   [[nodiscard]] Status read_groups(const catalog::Reader& reader);
   [[nodiscard]] Status write_groups();
@@ -116,10 +113,9 @@ class Derivation {
   [[nodiscard]] Status write_summaries();
   [[nodiscard]] catalog::SubtreeSummary summary(const Sum& sum) const;
 
-  const Store* store_;
   catalog::Env* env_;
   catalog::Writer* writer_;
-  Progress* progress_;
+  catalog::ContentIndexBuilder index_;
   CatalogTotals totals_;
   IdSets owners_;
   IdSets groups_of_;
@@ -127,8 +123,6 @@ class Derivation {
   std::vector<std::uint64_t> group_names_;
   std::vector<std::pair<InodeNo, InodeRecord>> changed_groups_;
   std::vector<InodeNo> empty_groups_;
-  DirId path_of_{};
-  std::string path_;
 };
 
 Status Derivation::read_directories(const catalog::Reader& reader) {
@@ -165,42 +159,17 @@ void Derivation::count(const InodeRecord& record, bool grouped) {
   }
 }
 
-/// A child of the directory before it needs one lookup: in a chain of directories, going up from
-/// each would be N * N / 2 of them.
-Status Derivation::find_path(const catalog::Reader& reader, DirId directory) {
-  const auto row = reader.find_directory(directory);
-  if (!row) return std::unexpected(row.error());
-  if (*row && (*row)->parent == path_of_ && directory != catalog::kRootDir) {
-    path_ = catalog::join_path(path_, (*row)->name);
-  } else {
-    auto path = reader.path_of(directory);
-    if (!path) return std::unexpected(path.error());
-    path_ = std::move(*path);
-  }
-  path_of_ = directory;
-  return {};
-}
-
-Status Derivation::entry(const catalog::Reader& reader, DirId parent, const Entry& entry,
-                         ManifestFiles& manifests, catalog::ContentIndexBuilder& index) {
-  if (parent != path_of_) {
-    if (auto found = find_path(reader, parent); !found) return found;
-  }
+Status Derivation::entry(DirId parent, const Entry& entry) {
   ++totals_.entries;
-  progress_->files.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t id = catalog::raw(parent);
   if (id >= sums_.size() || !sums_[id].present)
-    return catalog::fail(catalog::Fault::kCatalogBad, path_,
+    return catalog::fail(catalog::Fault::kCatalogBad, entry.name,
                          "an entry lies in a directory that is not catalogued");
   Sum& sum = sums_[id];
   ++sum.entries;
-  const std::string path = catalog::join_path(path_, entry.name);
   if (entry.kind == Entry::Kind::kDirectory) {
     ++totals_.directories;
-    const auto row = reader.find_directory(entry.directory);
-    if (!row) return std::unexpected(row.error());
-    if (!*row) return catalog::fail(catalog::Fault::kCatalogBad, path, "a directory has no record");
-    return manifests.add(path, (*row)->record);
+    return {};
   }
   const InodeRecord& record = entry.inode;
   const bool grouped = entry.kind == Entry::Kind::kGrouped;
@@ -210,23 +179,13 @@ Status Derivation::entry(const catalog::Reader& reader, DirId parent, const Entr
   sum.gids = groups_of_.with(sum.gids, record.gid);
   sum.has_copies = sum.has_copies || record.held != Held::kLink;
   if (record.type == FileType::kFile) sum.bytes += record.size;
-  if (record.type == FileType::kFile && record.hash_state == HashState::kHashed) {
-    if (auto added = index.add(record.hash, catalog::entry_key(parent, entry.name)); !added)
-      return added;
-  }
-  return manifests.add(path, record, grouped);
+  if (record.type != FileType::kFile || record.hash_state != HashState::kHashed) return {};
+  return index_.add(record.hash, catalog::entry_key(parent, entry.name));
 }
 
-Status Derivation::read_entries(const catalog::Reader& reader, ManifestFiles& manifests,
-                                catalog::ContentIndexBuilder& index) {
-  const auto root = reader.find_directory(catalog::kRootDir);
-  if (!root) return std::unexpected(root.error());
-  if (*root) {
-    if (auto added = manifests.add("", (*root)->record); !added) return added;
-  }
+Status Derivation::read_entries(const catalog::Reader& reader) {
   return reader.for_each_entry_after({}, [&](DirId parent, const Entry& row) -> Result<bool> {
-    if (auto status = entry(reader, parent, row, manifests, index); !status)
-      return std::unexpected(status.error());
+    if (auto status = entry(parent, row); !status) return std::unexpected(status.error());
     return true;
   });
 }
@@ -332,35 +291,42 @@ Status Derivation::write_summaries() {
   }
 }
 
-Result<CatalogTotals> Derivation::run() {
-  const auto scratch = store_->subdir(layout::kCatalog);
-  if (!scratch) return std::unexpected(scratch.error());
-  auto manifests = ManifestFiles::begin(store_->dir(), store_->record().capture_id);
-  if (!manifests) return std::unexpected(manifests.error());
-  catalog::ContentIndexBuilder index(scratch->get());
+Status Derivation::run() {
   {
     auto txn = writer_->transaction();
     if (!txn) return std::unexpected(txn.error());
     const catalog::Reader reader(**txn);
-    if (auto status = read_directories(reader); !status) return std::unexpected(status.error());
-    if (auto status = read_entries(reader, *manifests, index); !status)
-      return std::unexpected(status.error());
-    if (auto status = read_groups(reader); !status) return std::unexpected(status.error());
+    if (auto status = read_directories(reader); !status) return status;
+    if (auto status = read_entries(reader); !status) return status;
+    if (auto status = read_groups(reader); !status) return status;
   }
-  if (auto status = write_groups(); !status) return std::unexpected(status.error());
+  if (auto status = write_groups(); !status) return status;
   add_up();
-  if (auto status = write_summaries(); !status) return std::unexpected(status.error());
-  if (auto status = writer_->commit(); !status) return std::unexpected(status.error());
-  if (auto status = index.finish(*env_); !status) return std::unexpected(status.error());
-  if (auto status = manifests->finish(); !status) return std::unexpected(status.error());
-  return totals_;
+  if (auto status = write_summaries(); !status) return status;
+  if (auto status = writer_->commit(); !status) return status;
+  return index_.finish(*env_);
 }
 
 }  // namespace
 
 Result<CatalogTotals> derive_from_catalog(const Store& store, catalog::Env& env,
-                                          catalog::Writer& writer, Progress& progress) {
-  return Derivation(store, env, writer, progress).run();
+                                          catalog::Writer& writer, Progress& progress,
+                                          unsigned jobs) {
+  const auto scratch = store.subdir(layout::kCatalog);
+  if (!scratch) return std::unexpected(scratch.error());
+  auto manifests = ManifestFiles::begin(store.dir(), store.record().capture_id);
+  if (!manifests) return std::unexpected(manifests.error());
+  // The manifests are written from a snapshot of what is committed now. The writer changes nothing
+  // that stands in them, so the two go on beside each other.
+  if (auto status = writer.commit(); !status) return std::unexpected(status.error());
+  Derivation derivation(env, writer, scratch->get());
+  FirstError errors;
+  parallel_for(jobs, 2, [&](std::size_t half) {
+    errors.check(half == 0 ? derivation.run() : write_manifest_lines(env, *manifests, progress));
+  });
+  if (errors.failed()) return std::unexpected(errors.status().error());
+  if (auto status = manifests->finish(); !status) return std::unexpected(status.error());
+  return derivation.totals();
 }
 
 void note_totals(StoreRecord& record, const CatalogTotals& totals) {

@@ -27,12 +27,12 @@ struct CatalogTotals {
 /// directory's subtree summary, the names of each link group (rows without a name are erased), and
 /// the totals. Commits.
 ///
-/// Memory: 32 bytes a directory, 8 bytes a name of a link group, and the index builder's run. One
-/// thread.
+/// Memory: 40 bytes a directory, 8 bytes a name of a link group, and the index builder's run. Two
+/// threads if @p jobs allows: the manifests beside the rest.
 [[nodiscard]] catalog::Result<CatalogTotals> derive_from_catalog(const Store& store,
                                                                  catalog::Env& env,
                                                                  catalog::Writer& writer,
-                                                                 Progress& progress);
+                                                                 Progress& progress, unsigned jobs);
 
 /// The whole seal after everything is linked and hashed: derive, barrier, checksum, state `sealed`
 /// (or @p as). Durable when it returns. The environment is closed by it: a checksum of an open file

@@ -43,8 +43,8 @@ Result<ManifestFiles> ManifestFiles::begin(DirFd store, std::string_view capture
     return std::unexpected(status.error());
   if (auto status = open(store, files.hashes_, layout::kManifestHashes); !status)
     return std::unexpected(status.error());
-  if (auto status = files.line(files.entries_, catalog::manifest_header(capture_id)); !status)
-    return std::unexpected(status.error());
+  files.entries_.pending = catalog::manifest_header(capture_id);
+  if (auto status = added(files.entries_); !status) return std::unexpected(status.error());
   return files;
 }
 
@@ -57,8 +57,8 @@ Status ManifestFiles::flush(File& file) {
   return {};
 }
 
-Status ManifestFiles::line(File& file, std::string_view text) {
-  file.pending += text;
+/// A line was appended to what is pending.
+Status ManifestFiles::added(File& file) {
   ++file.lines;
   return file.pending.size() >= kFlushBytes ? flush(file) : Status{};
 }
@@ -67,14 +67,16 @@ Status ManifestFiles::add(std::string_view path, const catalog::InodeRecord& rec
   const bool hashed =
       record.type == catalog::FileType::kFile && record.hash_state == catalog::HashState::kHashed;
   if (hashed && catalog::fits_xxh128(path)) {
-    if (auto status = line(hashes_, catalog::xxh128_line(record.hash, path)); !status)
-      return status;
+    catalog::append_xxh128_line(hashes_.pending, record.hash, path);
+    if (auto status = added(hashes_); !status) return status;
   }
-  return line(entries_, catalog::manifest_line(path, record, grouped));
+  catalog::append_manifest_line(entries_.pending, path, record, grouped);
+  return added(entries_);
 }
 
 Status ManifestFiles::add(std::string_view path, const catalog::DirectoryRecord& record) {
-  return line(entries_, catalog::manifest_line(path, record));
+  catalog::append_manifest_line(entries_.pending, path, record);
+  return added(entries_);
 }
 
 Status ManifestFiles::publish(File& file) const {
@@ -92,8 +94,7 @@ Status ManifestFiles::publish(File& file) const {
 
 Status ManifestFiles::finish() {
   if (auto flushed = flush(entries_); !flushed) return flushed;
-  const std::string trailer = catalog::manifest_trailer(entries_.lines, entries_.hasher.digest64());
-  if (auto status = line(entries_, trailer); !status) return status;
+  entries_.pending = catalog::manifest_trailer(entries_.lines, entries_.hasher.digest64());
   if (auto status = publish(entries_); !status) return status;
   return publish(hashes_);
 }

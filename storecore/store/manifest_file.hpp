@@ -34,7 +34,7 @@ class ManifestFiles {
   };
   ManifestFiles() = default;
   [[nodiscard]] static catalog::Status open(DirFd store, File& file, const char* name);
-  [[nodiscard]] catalog::Status line(File& file, std::string_view text);
+  [[nodiscard]] static catalog::Status added(File& file);
   [[nodiscard]] static catalog::Status flush(File& file);
   [[nodiscard]] catalog::Status publish(File& file) const;
   DirFd store_;

@@ -113,4 +113,18 @@ class DirNode : public std::enable_shared_from_this<DirNode> {
   std::uint64_t inode_ = 0;
 };
 
+/// Where an entry is, spelled out only when somebody asks: every entry could need it for a message,
+/// and nearly none does. Borrows both.
+class EntryPath {
+ public:
+  EntryPath(const DirNode& directory, std::string_view name) noexcept
+      : directory_(&directory), name_(name) {}
+  /// Relative to the root of the walk.
+  [[nodiscard]] std::string text() const { return directory_->path_of(name_); }
+
+ private:
+  const DirNode* directory_;
+  std::string_view name_;
+};
+
 }  // namespace holdfast::core
