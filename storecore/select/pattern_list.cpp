@@ -77,6 +77,15 @@ bool PatternList::match(std::span<const Position> from, std::string_view name,
   return any;
 }
 
+std::vector<std::uint32_t> PatternList::matches_at(std::span<const Position> from,
+                                                   std::string_view name, bool is_directory) const {
+  std::vector<std::uint32_t> patterns;
+  for (const Position position : from) {
+    if (ends_at(position, name, is_directory)) patterns.push_back(position.pattern);
+  }
+  return patterns;
+}
+
 bool PatternList::leads_on(std::span<const Position> from, std::string_view name) const {
   return std::ranges::any_of(from, [&](Position position) {
     const Pattern& pattern = patterns_[position.pattern];

@@ -36,6 +36,11 @@ class PatternList {
   [[nodiscard]] bool match(std::span<const Position> from, std::string_view name,
                            bool is_directory) const;
 
+  /// All patterns that end at @p name, as indexes; one may come twice. Notes nothing.
+  [[nodiscard]] std::vector<std::uint32_t> matches_at(std::span<const Position> from,
+                                                      std::string_view name,
+                                                      bool is_directory) const;
+
   /// True when a pattern may end below the directory @p name.
   [[nodiscard]] bool leads_on(std::span<const Position> from, std::string_view name) const;
 
