@@ -15,6 +15,7 @@
 
 #include "catalog/digest.hpp"
 #include "catalog/name.hpp"
+#include "catalog/nearest.hpp"
 #include "cli/options.hpp"
 #include "cli/parse.hpp"
 #include "cli/text.hpp"
@@ -369,7 +370,7 @@ UsageError unknown_command(const std::string& word) {
   for (const CommandSpec& spec : commands()) {
     names.push_back(spec.name);
   }
-  if (const auto close = nearest(word, names)) {
+  if (const auto close = catalog::nearest(word, names)) {
     error.hint = fmt::format("did you mean {}?", *close);
   }
   return error;

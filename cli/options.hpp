@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -130,9 +129,5 @@ struct ExitCodeSpec {
 /// What the codes mean, without 128+n.
 [[nodiscard]] std::span<const ExitCodeSpec> exit_codes();
 inline constexpr std::string_view kSignalMeaning = "ended by signal n; run again to go on";
-
-/// The candidate that differs least from @p word, if one is close enough to be meant.
-[[nodiscard]] std::optional<std::string_view> nearest(std::string_view word,
-                                                      std::span<const std::string_view> candidates);
 
 }  // namespace holdfast::cli
