@@ -137,6 +137,7 @@ TEST(RuleFile, SaysWhereItIsNoToml) {
           "f.toml:1:2: TOML: key: expected bare key starting character or string "
           "delimiter, saw '='",
           ""},
+         {"a\xc3\xa4 = 1\n", "f.toml:1:2: TOML: key-value pair: expected '=', saw '\xc3\xa4'", ""},
          {"\xe2\x80\xae\n",
           "f.toml:1:1: TOML: root table: expected keys, tables, whitespace or comments, saw "
           "'\\xe2\\x80\\xae'",
