@@ -51,9 +51,8 @@ std::optional<std::uint32_t> to_id(std::string_view text, int base = 10) noexcep
     if (is_hex) text.remove_prefix(2);
   }
   std::uint32_t id = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, id, base);
-  if (error != std::errc() || stop != end || id == kNoId) return std::nullopt;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), id, base);
+  if (error != std::errc() || stop != text.data() + text.size() || id == kNoId) return std::nullopt;
   return id;
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <expected>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "catalog/name.hpp"
-#include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/people/accounts.hpp"

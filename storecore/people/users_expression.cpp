@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -127,7 +126,8 @@ catalog::Result<UsersExpression::Item> UsersExpression::parse_item(std::string_v
       item.text = text;
       return item;
     }
-    if (text[at] == '\\' && ++at == text.size()) {
+    if (text[at] == '\\') ++at;
+    if (at == text.size()) {
       return catalog::fail(Fault::kUsage, item.source, "--users has an item that ends in a \\");
     }
     item.text.push_back(text[at]);

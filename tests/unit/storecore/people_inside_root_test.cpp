@@ -14,7 +14,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "catalog/error.hpp"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,6 +26,7 @@ using Map = std::map<std::string, std::string, std::less<>>;
 /// "refused-place: home/bob: it is ..."
 std::vector<std::string> texts(const std::vector<PeopleNote>& notes) {
   std::vector<std::string> lines;
+  lines.reserve(notes.size());
   for (const PeopleNote& note : notes) {
     lines.push_back(std::string(to_word(note.kind)) + ": " + note.path + ": " + note.reason);
   }

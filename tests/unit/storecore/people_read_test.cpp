@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "catalog/error.hpp"
@@ -10,6 +11,7 @@
 #include "storecore/people/accounts.hpp"
 #include "storecore/people/note.hpp"
 #include "storecore/people/people.hpp"
+#include "storecore/people/places.hpp"
 #include "storecore/people/users_expression.hpp"
 
 namespace holdfast::core {
