@@ -29,6 +29,7 @@
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/select/rule.hpp"
 #include "storecore/select/selection.hpp"
 
 namespace {
@@ -212,5 +213,40 @@ void judge_path(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(judge_path);
+
+/// As rule files give them: thousands of places by name, and some names at any depth.
+holdfast::core::SelectionSpec many_rules() {
+  using holdfast::core::RuleEffect;
+  holdfast::core::SelectionSpec spec;
+  const auto add = [&](RuleEffect effect, std::string pattern) {
+    auto& rule = spec.rules.emplace_back();
+    rule.effect = effect;
+    rule.pattern = std::move(pattern);
+  };
+  for (const std::string home : {"home/al", "home/bo", "home/cy", "home/di", "home/ed"}) {
+    add(RuleEffect::kInclude, home);
+    for (int i = 0; i < 380; ++i)
+      add(RuleEffect::kExclude, home + "/.config/app-" + std::to_string(i) + "/Cache");
+    for (const std::string name : {".cache", "node_modules", "__pycache__", ".nobackup"})
+      add(RuleEffect::kExclude, home + "/**/" + name);
+  }
+  for (const std::string name : {".thumbnails", ".Trash-*", "*.swp", "core.[0-9]*"})
+    add(RuleEffect::kAlwaysExclude, name);
+  return spec;
+}
+
+void judge_path_by_rules(benchmark::State& state) {
+  using holdfast::core::Selection;
+  const auto selection = Selection::compile(many_rules());
+  auto at = selection->root();
+  for (const char* name : {"home", "al", "Documents"}) at = selection->enter(at, name);
+  if (selection->judge(at, "letter.txt", false) != Selection::Verdict::kSelected ||
+      selection->judge(at, "letter.swp", false) != Selection::Verdict::kUnselected) {
+    state.SkipWithError("wrong verdict");
+  }
+  for (auto _ : state) benchmark::DoNotOptimize(selection->judge(at, "letter.txt", false));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(judge_path_by_rules);
 
 }  // namespace

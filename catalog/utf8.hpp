@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-/// UTF-8 of RFC 3629, for name.cpp and manifest.cpp only.
+/// UTF-8 of RFC 3629, for what reads and prints text: names, manifests, rule files.
 namespace holdfast::catalog {
 
 struct CodePoint {

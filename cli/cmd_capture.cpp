@@ -1,3 +1,4 @@
+#include "cli/rule_dirs.hpp"
 #include "cli/session.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/report.hpp"
@@ -5,7 +6,11 @@
 namespace holdfast::cli {
 
 core::RunReport run_capture(const Session& session) {
-  return core::capture(session.invocation.targets, session.invocation.capture, session.context);
+  core::CaptureOptions options = session.invocation.capture;
+  if (options.rules && !options.rules->only_given) {
+    find_rule_dirs(session.io, options.rules->sources);
+  }
+  return core::capture(session.invocation.targets, options, session.context);
 }
 
 }  // namespace holdfast::cli

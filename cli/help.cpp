@@ -94,9 +94,8 @@ std::string overview_text() {
       "directory. Its store is ROOT/.holdfast.",
       kHelpWidth, 0);
   text +=
-      "\n\nholdfast COMMAND -h      the options on one screen\n"
-      "holdfast COMMAND --help  everything, with exit codes and an example\n"
-      "holdfast --version       the version\n";
+      "\n\nholdfast COMMAND -h  the options on one screen; --help: everything\n"
+      "holdfast --version   the version\n";
   return text;
 }
 

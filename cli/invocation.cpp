@@ -15,6 +15,7 @@
 
 #include "catalog/digest.hpp"
 #include "catalog/name.hpp"
+#include "catalog/nearest.hpp"
 #include "cli/options.hpp"
 #include "cli/parse.hpp"
 #include "cli/text.hpp"
@@ -146,6 +147,22 @@ class Values {
   std::optional<UsageError> error_;
 };
 
+/// Where the built-in rules are is for run() to find out.
+core::RuleOptions read_rules(Values& values) {
+  core::RuleOptions rules;
+  rules.sources.given = values.all(OptionId::kRules);
+  if (std::ranges::any_of(rules.sources.given, &std::string::empty)) {
+    values.complain(OptionId::kRules, "is empty");
+  }
+  rules.only_given = values.has(OptionId::kNoBuiltinRules);
+  if (rules.only_given && rules.sources.given.empty()) {
+    values.complain("--no-builtin-rules: needs --rules beside it", "there would be no rules");
+  }
+  rules.users = values.filled(OptionId::kUsers).value_or("all");
+  rules.given = !rules.sources.given.empty() || values.has(OptionId::kUsers);
+  return rules;
+}
+
 void read_capture(Values& values, core::CaptureOptions& capture) {
   capture.replace_selection = values.has(OptionId::kReplaceSelection);
   capture.allow_vanished = values.has(OptionId::kAllowVanished);
@@ -164,13 +181,23 @@ void read_capture(Values& values, core::CaptureOptions& capture) {
   selection.everything = values.has(OptionId::kEverything);
   selection.include = values.patterns(OptionId::kInclude);
   selection.exclude = values.patterns(OptionId::kExclude);
+  core::RuleOptions rules = read_rules(values);
+  const bool by_name = selection.everything || !selection.include.empty();
   if (selection.everything && !selection.include.empty()) {
     values.complain("--everything and --include exclude each other");
-  } else if (selection.everything || !selection.include.empty()) {
+  } else if (by_name && rules.given) {
+    values.complain(fmt::format("{} and {} exclude each other",
+                                selection.everything ? "--everything" : "--include",
+                                values.has(OptionId::kUsers)   ? "--users"
+                                : values.has(OptionId::kRules) ? "--rules"
+                                                               : "--no-builtin-rules"),
+                    "what somebody names needs no rules");
+  } else if (by_name) {
     capture.selection = std::move(selection);
-  } else if (!selection.exclude.empty()) {
-    values.complain("--exclude: needs --everything or --include beside it",
-                    "without any of the three the stored selection is used");
+  } else {
+    rules.exclude = std::move(selection.exclude);
+    rules.given = rules.given || !rules.exclude.empty();
+    capture.rules = std::move(rules);
   }
 }
 
@@ -342,6 +369,12 @@ std::expected<Invocation, UsageError> interpret(Command command, const RawArgume
     case Command::kLs:
       read_listing(values, paths, invocation.listing);
       break;
+    case Command::kExplain:
+      invocation.explain.rules = read_rules(values);
+      for (const std::string& path : paths) {
+        invocation.explain.paths.push_back(values.literal("PATH", path));
+      }
+      break;
     case Command::kFind:
       read_listing(values, {}, invocation.listing);
       read_find(values, invocation.find);
@@ -369,7 +402,7 @@ UsageError unknown_command(const std::string& word) {
   for (const CommandSpec& spec : commands()) {
     names.push_back(spec.name);
   }
-  if (const auto close = nearest(word, names)) {
+  if (const auto close = catalog::nearest(word, names)) {
     error.hint = fmt::format("did you mean {}?", *close);
   }
   return error;

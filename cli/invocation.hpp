@@ -38,6 +38,7 @@ struct Invocation {
   core::RestoreOptions restore;
   core::DiscardOptions discard;
   core::FindOptions find;
+  core::ExplainOptions explain;
   ListingOptions listing;
 
   unsigned jobs = 1;

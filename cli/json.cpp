@@ -22,6 +22,9 @@
 #include "cli/help.hpp"
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/report.hpp"
+#include "storecore/select/explain.hpp"
+#include "storecore/select/rule.hpp"
+#include "storecore/select/selection.hpp"
 #include "storecore/store/state.hpp"
 
 namespace holdfast::cli {
@@ -257,6 +260,50 @@ std::string entry_line(const core::ListedEntry& entry) {
     json["group"] = *entry.group;
   }
   put_bytes(json, "root", entry.root);
+  return dumped(json);
+}
+
+std::string explanation_line(const core::ExplainedPath& explained) {
+  using By = core::Explanation::By;
+  using Verdict = core::Selection::Verdict;
+  Json json;
+  put_bytes(json, "path", explained.path);
+  const Verdict verdict = explained.explanation.verdict;
+  json["verdict"] = verdict == Verdict::kSelected ? "selected"
+                    : verdict == Verdict::kEnter  ? "entered"
+                                                  : "not_selected";
+  json["matches"] = Json::array();
+  for (const core::Explanation::Match& match : explained.explanation.matches) {
+    Json one;
+    put_bytes(one, "matched", match.path);
+    switch (match.by) {
+      case By::kExclude:
+        one["by"] = "--exclude";
+        put_bytes(one, "pattern", explained.spec->exclude[match.index]);
+        break;
+      case By::kInclude:
+        one["by"] = "--include";
+        put_bytes(one, "pattern", explained.spec->include[match.index]);
+        break;
+      case By::kEverything:
+        one["by"] = "--everything";
+        break;
+      case By::kRule: {
+        const core::SelectionRule& rule = explained.spec->rules[match.index];
+        one["by"] = "rule";
+        one["effect"] = core::to_word(rule.effect);
+        put_bytes(one, "pattern", rule.pattern);
+        one["component"] = rule.component;
+        one["kind"] = rule.kind;
+        put_bytes(one, "user", rule.user);
+        put_bytes(one, "file", rule.file);
+        one["line"] = rule.line;
+        one["layer"] = core::to_word(rule.layer);
+        break;
+      }
+    }
+    json["matches"].push_back(std::move(one));
+  }
   return dumped(json);
 }
 

@@ -17,6 +17,7 @@ inline constexpr int kJsonSchema = 1;
 
 [[nodiscard]] std::string problem_line(std::string_view root, const catalog::Problem& problem);
 [[nodiscard]] std::string entry_line(const core::ListedEntry& entry);
+[[nodiscard]] std::string explanation_line(const core::ExplainedPath& explained);
 /// The last line of every command. @p command as it was typed, or empty.
 [[nodiscard]] std::string summary_line(std::string_view command, const core::RunReport& report,
                                        int exit_code);

@@ -18,16 +18,29 @@ constexpr CommandSet kFollowing = in(kVerify, kRestore, kDiscard, kStatus, kLs, 
 constexpr std::array kOptions = {
     OptionSpec{OptionId::kEverything, "", "--everything", "", false, OptionGroup::kSelection,
                in(kCapture),
-               "Captures all that is below ROOT. ROOT's own owner, mode and times are kept too."},
+               "Captures all that is below ROOT. ROOT's own owner, mode and times are kept too. "
+               "Without it, --include or a store, the rules decide."},
     OptionSpec{
         OptionId::kInclude, "", "--include", "PAT", true, OptionGroup::kSelection, in(kCapture),
         "Captures what matches, and all below it. Patterns are gitignore's: *, ?, [...] within a "
         "name, ** over any number of directories, a trailing / for directories only. Anchored at "
         "ROOT unless it starts with **/. May be repeated."},
-    OptionSpec{
-        OptionId::kExclude, "", "--exclude", "PAT", true, OptionGroup::kSelection, in(kCapture),
-        "Leaves out what matches. Beats --include. A pattern without a / before its end matches "
-        "at any depth. May be repeated."},
+    OptionSpec{OptionId::kExclude, "", "--exclude", "PAT", true, OptionGroup::kSelection,
+               in(kCapture),
+               "Leaves out what matches. Beats --include and all rules. A pattern without a / "
+               "before its end matches "
+               "at any depth. May be repeated."},
+    OptionSpec{OptionId::kRules, "", "--rules", "FILE", true, OptionGroup::kSelection,
+               in(kCapture, kExplain),
+               "Reads rules from FILE too, on top of the others. May be repeated."},
+    OptionSpec{OptionId::kNoBuiltinRules, "", "--no-builtin-rules", "", false,
+               OptionGroup::kSelection, in(kCapture, kExplain),
+               "Takes the rules of --rules alone. Neither the built-in ones nor those of "
+               "/etc/holdfast/rules.d."},
+    OptionSpec{OptionId::kUsers, "", "--users", "LIST", false, OptionGroup::kSelection,
+               in(kCapture, kExplain),
+               "Whose things the rules take. Names, #UID, globs and all, between commas, ! before "
+               "those who are left out; the last that matches decides. The default is all."},
     OptionSpec{OptionId::kInclude, "", "--include", "PAT", true, OptionGroup::kSelection,
                in(kRestore),
                "Restores only what matches. Patterns as for capture. May be repeated."},

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -23,6 +22,7 @@ enum class Command : std::uint8_t {
   kLs,
   kFind,
   kRepair,
+  kExplain,
 };
 
 /// A set of commands as bits.
@@ -34,7 +34,7 @@ template <class... More>
 [[nodiscard]] constexpr CommandSet in(Command first, More... more) noexcept {
   return static_cast<CommandSet>(in(first) | in(more...));
 }
-inline constexpr CommandSet kEveryCommand = 0x7ff;
+inline constexpr CommandSet kEveryCommand = 0xfff;
 
 struct CommandSpec {
   Command command;
@@ -52,6 +52,9 @@ enum class OptionId : std::uint8_t {
   kEverything,
   kInclude,
   kExclude,
+  kRules,
+  kNoBuiltinRules,
+  kUsers,
   kReplaceSelection,
   kAllVolumes,
   kHash,
@@ -130,9 +133,5 @@ struct ExitCodeSpec {
 /// What the codes mean, without 128+n.
 [[nodiscard]] std::span<const ExitCodeSpec> exit_codes();
 inline constexpr std::string_view kSignalMeaning = "ended by signal n; run again to go on";
-
-/// The candidate that differs least from @p word, if one is close enough to be meant.
-[[nodiscard]] std::optional<std::string_view> nearest(std::string_view word,
-                                                      std::span<const std::string_view> candidates);
 
 }  // namespace holdfast::cli

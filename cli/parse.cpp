@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "catalog/name.hpp"
+#include "catalog/nearest.hpp"
 #include "cli/options.hpp"
 
 /// CLI11 does the walking, with its conveniences off that would change what people type: bracket
@@ -65,7 +66,7 @@ UsageError unknown_option(Command command, std::span<const OptionSpec* const> ta
       names.push_back(option->name);
     }
   }
-  if (const auto close = nearest(name, names); close && name.starts_with("--")) {
+  if (const auto close = catalog::nearest(name, names); close && name.starts_with("--")) {
     error.hint = fmt::format("did you mean {}?", *close);
   } else {
     error.hint = fmt::format("holdfast {} --help lists the options", spec_of(command).name);

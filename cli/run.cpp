@@ -71,11 +71,15 @@ core::RunReport execute(const Session& session) {
       return run_find(session);
     case Command::kRepair:
       return run_repair(session);
+    case Command::kExplain:
+      return run_explain(session);
   }
   return {};
 }
 
-bool is_listing(Command command) { return command == Command::kLs || command == Command::kFind; }
+bool is_listing(Command command) {
+  return command == Command::kLs || command == Command::kFind || command == Command::kExplain;
+}
 
 int report_usage(const UsageError& error, bool json, Streams& streams) {
   const std::string name =
@@ -250,7 +254,7 @@ int carry_out(const Invocation& invocation, const Io& io, Streams& streams) {
 
   const core::RunContext context = context_of(invocation, io, observer);
   progress.start();
-  const core::RunReport report = execute({invocation, streams.out, context});
+  const core::RunReport report = execute({invocation, streams.out, context, io});
   progress.stop();
   observer.finish();
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/invocation.hpp"
+#include "cli/io.hpp"
 #include "cli/output.hpp"
 #include "storecore/ops/report.hpp"
 #include "storecore/run/context.hpp"
@@ -13,6 +14,7 @@ struct Session {
   const Invocation& invocation;
   Output& out;
   const core::RunContext& context;
+  const Io& io;
 };
 
 [[nodiscard]] core::RunReport run_capture(const Session& session);
@@ -26,6 +28,7 @@ struct Session {
 [[nodiscard]] core::RunReport run_ls(const Session& session);
 [[nodiscard]] core::RunReport run_find(const Session& session);
 [[nodiscard]] core::RunReport run_repair(const Session& session);
+[[nodiscard]] core::RunReport run_explain(const Session& session);
 
 /// What a destructive command without --yes answers: refused [no-yes], nothing looked at.
 [[nodiscard]] core::RunReport refuse_without_yes(const Invocation& invocation);

@@ -12,7 +12,7 @@ set -euo pipefail
 build_packages=(
   g++ cmake ninja-build pkg-config ccache
   liblmdb-dev libxxhash-dev libboost-filesystem-dev libspdlog-dev libfmt-dev libcli11-dev
-  nlohmann-json3-dev libblkid-dev libgtest-dev libgmock-dev libbenchmark-dev
+  nlohmann-json3-dev libtomlplusplus-dev libblkid-dev libgtest-dev libgmock-dev libbenchmark-dev
   python3 e2fsprogs util-linux mount rsync tar xxhash
 )
 test_packages=(

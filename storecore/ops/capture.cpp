@@ -72,9 +72,12 @@ class CaptureVolume {
   [[nodiscard]] VolumeReport run();
   /// After a run that left a sealed (or linked) store.
   [[nodiscard]] std::optional<Store>& store() noexcept { return store_; }
+  [[nodiscard]] const std::optional<Store>& store() const noexcept { return store_; }
   [[nodiscard]] const std::vector<CaptureWalk::Border>& borders() const noexcept {
     return borders_;
   }
+  /// What this run was asked to select here; nullopt: what the store had selected before.
+  [[nodiscard]] const std::optional<SelectionSpec>& asked() const noexcept { return asked_; }
 
  private:
   [[nodiscard]] Status work();
@@ -82,6 +85,7 @@ class CaptureVolume {
   [[nodiscard]] Status make_store();
   [[nodiscard]] Status check_filesystem() const;
   [[nodiscard]] Status check_room(const SelectionSpec& spec);
+  [[nodiscard]] Status ask_rules(bool has_store);
   [[nodiscard]] Status settle_selection();
   [[nodiscard]] Result<std::uint64_t> would_leave(const SelectionSpec& wanted) const;
   [[nodiscard]] Status note_options();
@@ -93,6 +97,7 @@ class CaptureVolume {
   std::string capture_id_;
   std::optional<Store> store_;
   std::optional<Selection> selection_;
+  std::optional<SelectionSpec> asked_;
   SelectionSpec spec_;
   bool fresh_ = false;
   std::vector<CaptureWalk::Border> borders_;
@@ -128,12 +133,44 @@ Status CaptureVolume::check_room(const SelectionSpec& spec) {
   return check_room_for_store(*session_, place_.root, *selection);
 }
 
+/// Settles what this run is asked to select: by name, or by the rules if there is no store yet or
+/// they were asked for.
+Status CaptureVolume::ask_rules(bool has_store) {
+  asked_ = options_->selection;
+  if (asked_ || !options_->rules || (has_store && !options_->rules->given)) return {};
+  const auto root = open_dir_path(place_.root);
+  if (!root) return catalog::failed("open", place_.root, root.error());
+  auto selected = select_by_rules(*root, place_.root, *options_->rules);
+  if (!selected) return std::unexpected(selected.error());
+  for (const PeopleNote& note : selected->notes)
+    session_->problem({.kind = ProblemKind::kWarning,
+                       .path = note.path,
+                       .operation = {},
+                       .error_number = 0,
+                       .reason = note.user.empty()
+                                     ? note.reason
+                                     : fmt::format("{}: {}", note.user, note.reason)});
+  for (const PresentComponent& component : selected->components) {
+    if (component.warning.empty()) continue;
+    session_->problem({.kind = ProblemKind::kWarning,
+                       .path = {},
+                       .operation = {},
+                       .error_number = 0,
+                       .reason = fmt::format("{}: {}", component.title, component.warning)});
+  }
+  session_->note(fmt::format("{} components of the rules have something to say, {} patterns",
+                             selected->components.size(), selected->spec.rules.size()));
+  asked_ = std::move(selected->spec);
+  return {};
+}
+
 Status CaptureVolume::make_store() {
-  if (!options_->selection)
+  if (auto asked = ask_rules(false); !asked) return asked;
+  if (!asked_)
     return catalog::fail(Fault::kUsage, place_.root, "what is to be captured?",
                          "--everything, or --include PATTERN as often as needed");
   if (auto fits = check_filesystem(); !fits) return fits;
-  if (auto room = check_room(*options_->selection); !room) return room;
+  if (auto room = check_room(*asked_); !room) return room;
   StoreRecord record;
   record.capture_id = capture_id_;
   record.created_by = session_->context().version;
@@ -142,7 +179,7 @@ Status CaptureVolume::make_store() {
   auto store = Store::create(place_, std::move(record), session_->command(), session_->context());
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
-  spec_ = *options_->selection;
+  spec_ = *asked_;
   fresh_ = true;
   return save_selection(*store_, spec_);
 }
@@ -175,17 +212,19 @@ Status CaptureVolume::open_store() {
 /// The stored selection stands unless --replace-selection says otherwise.
 Status CaptureVolume::settle_selection() {
   auto stored = load_selection(*store_);
-  if (!stored) {
-    // A crash before the first selection was written: as if there were no store yet.
-    if (!options_->selection || stored.error().cause.value() != ENOENT)
-      return std::unexpected(stored.error());
-    spec_ = *options_->selection;
+  // A crash before the first selection was written: as if there were no store yet.
+  const bool has_none = !stored && stored.error().cause.value() == ENOENT;
+  if (!stored && !has_none) return std::unexpected(stored.error());
+  if (auto asked = ask_rules(!has_none); !asked) return asked;
+  if (has_none) {
+    if (!asked_) return std::unexpected(stored.error());
+    spec_ = *asked_;
     return save_selection(*store_, spec_);
   }
   spec_ = std::move(*stored);
-  if (!options_->selection || *options_->selection == spec_) return {};
+  if (!asked_ || *asked_ == spec_) return {};
   if (!options_->replace_selection) {
-    const auto leaving = would_leave(*options_->selection);
+    const auto leaving = would_leave(*asked_);
     if (!leaving) return std::unexpected(leaving.error());
     return catalog::refused(
         "other-selection", place_.root,
@@ -193,7 +232,7 @@ Status CaptureVolume::settle_selection() {
                     *leaving),
         "--replace-selection does that; without a selection the stored one is used");
   }
-  spec_ = *options_->selection;
+  spec_ = *asked_;
   return save_selection(*store_, spec_);
 }
 
@@ -258,8 +297,9 @@ Status CaptureVolume::dry_run() {
   } else if (opened.error().fault != Fault::kNoStore) {
     return std::unexpected(opened.error());
   }
-  if (options_->selection) {
-    spec_ = *options_->selection;
+  if (auto asked = ask_rules(store.has_value()); !asked) return asked;
+  if (asked_) {
+    spec_ = *asked_;
   } else if (store) {
     auto stored = load_selection(*store);
     if (!stored) return std::unexpected(stored.error());
@@ -393,7 +433,7 @@ struct Added {
 /// What --all-volumes adds to one ROOT: mounts, and the subvolumes that its walk met.
 std::vector<Added> further_volumes(const std::string& root,
                                    const std::vector<CaptureWalk::Border>& borders,
-                                   const CaptureOptions& options) {
+                                   const std::optional<SelectionSpec>& asked) {
   std::vector<std::string> paths;
   if (auto mounted = volumes_below(root)) paths = std::move(*mounted);
   for (const CaptureWalk::Border& border : borders) {
@@ -407,8 +447,8 @@ std::vector<Added> further_volumes(const std::string& root,
     const auto dir = open_dir_path(path);
     if (!dir) continue;
     Added one{.root = path, .selection = std::nullopt};
-    if (options.selection) {
-      one.selection = rebase_selection(*options.selection, *components);
+    if (asked) {
+      one.selection = rebase_selection(*asked, *components);
       if (!one.selection) continue;
     }
     added.push_back(std::move(one));
@@ -442,24 +482,26 @@ RunReport capture(const Targets& targets, const CaptureOptions& options,
     done.reserve(run.volumes.size());
     for (const VolumeReport& volume : run.volumes) done.push_back(volume.root);
     // Volumes below volumes: each round looks below what the last one found.
-    std::vector<std::pair<std::string, std::vector<CaptureWalk::Border>>> todo;
+    std::vector<const CaptureVolume*> todo;
     for (const auto& volume : volumes) {
-      if (volume->store()) todo.emplace_back(volume->store()->place().root, volume->borders());
+      if (volume->store()) todo.push_back(volume.get());
     }
     while (!todo.empty()) {
-      const auto [root, borders] = std::move(todo.back());
+      const CaptureVolume& above = *todo.back();
       todo.pop_back();
-      for (Added& added : further_volumes(root, borders, options)) {
+      for (Added& added :
+           further_volumes(above.store()->place().root, above.borders(), above.asked())) {
         if (std::ranges::find(done, added.root) != done.end()) continue;
         done.push_back(added.root);
         kept_options.push_back(std::make_unique<CaptureOptions>(options));
         kept_options.back()->selection = added.selection;
+        kept_options.back()->rules.reset();  // they are of the system above, whose people it has
         const std::size_t before = volumes.size();
         RunReport more = capture_all({.roots = {added.root}, .store = std::nullopt, .volumes = {}},
                                      *kept_options.back(), volumes);
         for (VolumeReport& report : more.volumes) run.volumes.push_back(std::move(report));
         if (volumes.size() > before && volumes.back()->store())
-          todo.emplace_back(added.root, volumes.back()->borders());
+          todo.push_back(volumes.back().get());
       }
     }
   }

@@ -10,7 +10,9 @@
 
 #include "catalog/records.hpp"
 #include "storecore/ops/report.hpp"
+#include "storecore/ops/rule_selection.hpp"
 #include "storecore/run/context.hpp"
+#include "storecore/select/explain.hpp"
 #include "storecore/select/selection.hpp"
 
 /// The commands, as functions. Each works on all its volumes (in parallel where there are several),
@@ -27,7 +29,10 @@ struct Targets {
 };
 
 struct CaptureOptions {
-  std::optional<SelectionSpec> selection;  ///< nullopt: the stored one
+  std::optional<SelectionSpec> selection;  ///< nullopt: by the rules, or the stored one
+  /// What a new store is selected by, and an existing one if they were asked for. nullopt: no rules
+  /// are wanted.
+  std::optional<RuleOptions> rules;
   bool replace_selection = false;
   bool allow_vanished = false;
   bool hash_later = false;
@@ -98,6 +103,23 @@ struct DiscardOptions {
 /// Rebuilds catalog, manifests and state from mirror and manifests, where they are damaged. Any
 /// state, and none. Counts: kAdopted, kDropped, kMissing, kRehashed.
 [[nodiscard]] RunReport repair(const Targets& targets, const RunContext& context);
+
+struct ExplainOptions {
+  std::vector<std::string> paths;  ///< literal, relative to ROOT
+  RuleOptions rules;               ///< for a ROOT without a store, or if they were asked for
+};
+struct ExplainedPath {
+  std::string path;
+  bool is_directory = false;            ///< as ROOT has it now, or as the store has it
+  const SelectionSpec* spec = nullptr;  ///< what the explanation's indexes are of; for the call
+  Explanation explanation;
+};
+/// Called from the calling thread; false stops quietly (EPIPE).
+using ExplainVisitor = std::function<bool(const ExplainedPath&)>;
+/// Says of each path whether it is selected and what decides: by the store's selection, else by the
+/// rules. Takes no lock, opens no catalog, changes nothing.
+[[nodiscard]] RunReport explain(const Targets& targets, const ExplainOptions& options,
+                                const ExplainVisitor& visit, const RunContext& context);
 
 /// Takes no lock and opens no catalog. Without roots: the stores at the top of all mounted volumes.
 [[nodiscard]] RunReport status(const Targets& targets, const RunContext& context);

@@ -20,6 +20,8 @@
 #include "storecore/os/identity.hpp"
 #include "storecore/os/mounts.hpp"
 #include "storecore/os/stat.hpp"
+#include "storecore/select/explain.hpp"
+#include "storecore/select/rule.hpp"
 #include "storecore/select/selection.hpp"
 #include "storecore/store/state.hpp"
 #include "storecore/store/store.hpp"
@@ -89,6 +91,40 @@ Fit fit(const std::vector<std::string>& parts, const std::vector<std::string>& c
   for (std::size_t k = components.size(); k < parts.size(); ++k)
     rest += (rest.empty() ? "" : "/") + parts[k];
   return Fit::kRest;
+}
+
+bool is_anchored(const SelectionRule& rule) {
+  if (rule.effect == RuleEffect::kInclude) return true;  // `**/` is a part like others
+  return rule.pattern.find('/') < rule.pattern.size() - 1;
+}
+
+/// Rules that may match below @p components, and one in the place of what decides there: it matches
+/// the names at the top, and gives way to every rule that matches them as well.
+Result<std::vector<SelectionRule>> rules_below(const SelectionSpec& spec,
+                                               const std::vector<std::string>& components) {
+  std::vector<SelectionRule> rules;
+  const auto selection = Selection::compile(spec);
+  if (!selection) return std::unexpected(selection.error());
+  const Explanation why =
+      selection->explain(fmt::format("{}", fmt::join(components, "/")), /*is_directory=*/true);
+  const Explanation::Match* decided = why.decided_by();
+  if (why.verdict == Selection::Verdict::kUnselected) return rules;
+  if (why.verdict == Selection::Verdict::kSelected && decided != nullptr &&
+      decided->by == Explanation::By::kRule) {
+    rules.push_back(spec.rules[decided->index]);
+    rules.back().layer = RuleLayer::kBuiltin;
+    rules.back().pattern = "/*";
+  }
+  std::string rest;
+  for (const SelectionRule& rule : spec.rules) {
+    if (!is_anchored(rule)) {
+      rules.push_back(rule);
+    } else if (fit(parts_of(rule.pattern), components, rest) == Fit::kRest) {
+      rules.push_back(rule);
+      rules.back().pattern = rest.starts_with("**") ? rest : "/" + rest;
+    }
+  }
+  return rules;
 }
 
 }  // namespace
@@ -185,7 +221,16 @@ std::optional<SelectionSpec> rebase_selection(const SelectionSpec& spec,
     }
   }
   if (below_spec.everything) below_spec.include.clear();
-  if (!below_spec.everything && below_spec.include.empty()) return std::nullopt;
+  if (!spec.rules.empty() && !below_spec.everything) {
+    auto rules = rules_below(spec, components);
+    if (!rules) return std::nullopt;  // it was compiled before
+    below_spec.rules = std::move(*rules);
+  }
+  const bool wants_something = below_spec.everything || !below_spec.include.empty() ||
+                               std::ranges::any_of(below_spec.rules, [](const SelectionRule& rule) {
+                                 return rule.effect == RuleEffect::kInclude;
+                               });
+  if (!wants_something) return std::nullopt;
   for (const std::string& pattern : spec.exclude) {
     const auto parts = parts_of(pattern);
     const bool anchored = pattern.find('/') < pattern.size() - 1;

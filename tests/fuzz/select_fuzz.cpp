@@ -9,6 +9,8 @@
 
 #include "catalog/name.hpp"
 #include "fuzz.hpp"
+#include "storecore/select/explain.hpp"
+#include "storecore/select/rule.hpp"
 #include "storecore/select/selection.hpp"
 
 using namespace holdfast::core;  // NOLINT(google-build-using-namespace)
@@ -44,6 +46,17 @@ std::string quoted(std::string_view name) {
   return pattern;
 }
 
+SelectionRule rule(Bytes& input) {
+  const std::uint8_t kind = input.byte();
+  SelectionRule rule;
+  rule.effect = static_cast<RuleEffect>(kind % 3);
+  rule.layer = static_cast<RuleLayer>(kind / 3 % 3);
+  rule.line = kind / 9;
+  rule.pattern = input.text();
+  rule.user = input.text();
+  return rule;
+}
+
 void check_stored(const SelectionSpec& spec) {
   const auto read = selection_from_json(to_json(spec));
   require(read == spec, "a stored selection comes back");
@@ -73,6 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string pattern = input.text();
   for (unsigned i = 0; i < kind / 4U % 4U + 1U && !input.empty(); ++i)
     (i % 2 == 0 && !spec.everything ? spec.include : spec.exclude).push_back(input.text());
+  while (!input.empty()) spec.rules.push_back(rule(input));
   const auto components = holdfast::catalog::split_path(path);
   if (components && !components->empty()) {
     (void)glob_match(pattern, components->back());
@@ -80,6 +94,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   check_stored(spec);
   const auto selection = Selection::compile(spec);
-  if (selection && components) (void)judge_path(*selection, *components);
+  if (selection && components) {
+    const bool selected = judge_path(*selection, *components);
+    const auto verdict = selection->explain(path, false).verdict;
+    require(selected == (verdict == Verdict::kSelected), "what is explained is what is judged");
+  }
   return 0;
 }

@@ -47,7 +47,7 @@ class ExitCodes(cases.VolumeCase):
         self.holdfast("capture", volume.path, "--everything", expect=1)
 
     def test_2_usage(self):
-        for arguments in (("capture", self.root), ("capture",), ("frobnicate", self.root), ("capture", "--no-such"),
+        for arguments in (("capture", self.root, "--users", "nobody-has-this-name"), ("capture",), ("frobnicate", self.root), ("capture", "--no-such"),
                           ("capture", self.root, "--include", "!home"), ("find", self.root),
                           ("restore", self.root, "--mode", "teleport"), ("wipe", self.root, "--need", "many"),
                           ("capture", self.root, "--everything", "--jobs", "0"), (),
@@ -56,6 +56,12 @@ class ExitCodes(cases.VolumeCase):
             self.holdfast(*arguments, expect=2, json_output=False)
             self.assertNotIn(cases.STORE, os.listdir(self.root), arguments)
             self.assert_nothing_moved(before, self.root)
+
+    def test_2_rules_for_what_is_no_system(self):
+        home = os.path.join(self.root, "home")
+        result = self.holdfast("capture", home, expect=2)
+        self.assertIn("etc/passwd", result.stderr)
+        self.assertNotIn(cases.STORE, os.listdir(home))
 
     def test_2_root_that_does_not_exist(self):
         self.holdfast("capture", os.path.join(self.root, "nowhere"), "--everything", expect=(1, 2), json_output=False)

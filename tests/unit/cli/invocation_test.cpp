@@ -137,6 +137,28 @@ TEST(CommandLine, HelpNeedsNothingElse) {
 
 TEST(CommandLine, StatusNeedsNoRoot) { EXPECT_TRUE(good({"status"}).targets.roots.empty()); }
 
+TEST(CommandLine, CapturesByRulesUnlessSomethingIsNamed) {
+  const Invocation plain = good({"capture", "/x"});
+  ASSERT_TRUE(plain.capture.rules);
+  EXPECT_FALSE(plain.capture.selection || plain.capture.rules->given);
+  EXPECT_EQ(plain.capture.rules->users, "all");
+  const Invocation asked =
+      good({"capture", "/x", "--rules", "f", "--users", "!al", "--exclude", "a"});
+  ASSERT_TRUE(asked.capture.rules);
+  EXPECT_TRUE(asked.capture.rules->given);
+  EXPECT_EQ(asked.capture.rules->sources.given, std::vector<std::string>{"f"});
+  EXPECT_EQ(asked.capture.rules->users, "!al");
+  EXPECT_EQ(asked.capture.rules->exclude, std::vector<std::string>{"a"});
+  EXPECT_FALSE(good({"capture", "/x", "--include", "a"}).capture.rules);
+  EXPECT_TRUE(good({"capture", "/x", "--exclude", "a"}).capture.rules->given);
+}
+
+TEST(CommandLine, ExplainTakesRootAndPaths) {
+  const Invocation invocation = good({"explain", "/x", "/a/b/", "c"});
+  EXPECT_EQ(invocation.targets.roots, std::vector<std::string>{"/x"});
+  EXPECT_EQ(invocation.explain.paths, (std::vector<std::string>{"a/b", "c"}));
+}
+
 TEST(UsageErrors, SayWhatIsWrong) {
   const std::vector<std::pair<Args, std::string>> table = {
       {{}, "no command"},
@@ -144,7 +166,14 @@ TEST(UsageErrors, SayWhatIsWrong) {
       {{"capture", ""}, "ROOT is empty"},
       {{"capture", "/x", "--everything", "--include", "a"},
        "--everything and --include exclude each other"},
-      {{"capture", "/x", "--exclude", "a"}, "--exclude: needs --everything or --include beside it"},
+      {{"capture", "/x", "--include", "a", "--users", "al"},
+       "--include and --users exclude each other"},
+      {{"capture", "/x", "--everything", "--rules", "f"},
+       "--everything and --rules exclude each other"},
+      {{"capture", "/x", "--rules="}, "--rules: is empty"},
+      {{"capture", "/x", "--users="}, "--users: is empty"},
+      {{"capture", "/x", "--no-builtin-rules"}, "--no-builtin-rules: needs --rules beside it"},
+      {{"explain", "/x"}, "ROOT is missing"},
       {{"capture", "/x", "--hash", "never"}, "--hash: \"never\" is none of now, later"},
       {{"capture", "/x", "--label", "ab"}, "--label: \"ab\" is not KEY=VALUE"},
       {{"capture", "/x", "--label", "a=\xff"}, "--label: \"a=\\xff\" is not UTF-8"},
@@ -165,7 +194,6 @@ TEST(UsageErrors, SayWhatIsWrong) {
       {{"wipe", "/x", "--yes=no"}, "--yes: takes no value"},
       {{"seal", "/x", "--yes"}, "unknown option \"--yes\""},
       {{"seal", "-z", "/x"}, "unknown option \"-z\""},
-      {{"capture", "/x", "--rules", "f"}, "unknown option \"--rules\""},
       {{"restore", "/x", "--map-user", "a=b"}, "unknown option \"--map-user\""},
       {{"restore", "/x", "--map-group", "a=b"}, "unknown option \"--map-group\""},
       {{"restore", "/x", "--numeric-ids"}, "unknown option \"--numeric-ids\""},
@@ -186,8 +214,6 @@ TEST(UsageErrors, SayWhatIsWrong) {
       {{"status", "-q", "-v"}, "-q and -v exclude each other"},
       {{"status", "--wait-lock", "soon"}, "--wait-lock: \"soon\" is not a number of seconds"},
       {{"status", "--progress", "x"}, "--progress: \"x\" is none of auto, bar, json, none"},
-      {{"explain", "/x"}, "unknown command \"explain\""},
-      {{"explain", "/x", "a"}, "unknown command \"explain\""},
       {{"--json", "status"}, "\"--json\" stands before the command"},
   };
   for (const auto& [args, message] : table) {
