@@ -53,6 +53,9 @@ using catalog::Table;
 
 namespace {
 
+/// Of a stored selection: rules for some thousand people.
+constexpr std::size_t kMaxSelectionBytes = std::size_t{256} << 20;
+
 /// Makes the catalog ready for changes: nobody takes it for sealed any more, and the content index
 /// is gone.
 Status unseal(Store& store, catalog::Env& env, StoreState state) {
@@ -303,7 +306,7 @@ Result<SelectionSpec> load_selection(const Store& store) {
     if (fd.error().cause.value() == ENOENT) fd.error().fault = catalog::Fault::kCatalogBad;
     return std::unexpected(fd.error());
   }
-  const auto text = read_all(fd->get(), std::size_t{16} << 20);
+  const auto text = read_all(fd->get(), kMaxSelectionBytes);
   if (!text) return catalog::failed("read", layout::kSelectionFile, text.error());
   auto spec = selection_from_json(*text);
   if (!spec)
@@ -313,12 +316,17 @@ Result<SelectionSpec> load_selection(const Store& store) {
 }
 
 Status save_selection(const Store& store, const SelectionSpec& spec) {
+  const std::string text = to_json(spec);
+  if (text.size() > kMaxSelectionBytes)
+    return catalog::fail(catalog::Fault::kUsage, layout::kSelectionFile,
+                         "too many rules for too many people: no version could read them again",
+                         "--users takes fewer people");
   const auto dir = store.subdir(layout::kSelection);
   if (!dir) return std::unexpected(dir.error());
   const std::string staged = std::string(layout::kSelectionFile) + ".new";
   auto fd = open_at(*dir, staged.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (!fd) return catalog::failed("openat", staged, fd.error());
-  if (auto written = write_all(fd->get(), to_json(spec)); !written)
+  if (auto written = write_all(fd->get(), text); !written)
     return catalog::failed("write", staged, written.error());
   if (auto synced = fsync_fd(fd->get()); !synced)
     return catalog::failed("fsync", staged, synced.error());
