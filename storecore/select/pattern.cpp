@@ -57,26 +57,26 @@ constexpr auto kByteClasses = std::to_array<ByteClass>({{"alnum", is_alnum},
                                                         {"xdigit", is_hex}});
 
 /// What one token of a pattern says of one byte, and where the next token begins.
-struct Step {
+struct GlobStep {
   std::size_t next = kNone;  ///< kNone: the pattern is malformed from here on
   bool matched = false;
 };
 
 /// "[:name:]" at @p at, inside brackets. nullopt: it is not one, the '[' stands for itself.
-std::optional<Step> match_byte_class(std::string_view pattern, std::size_t at,
-                                     unsigned char byte) noexcept {
+std::optional<GlobStep> match_byte_class(std::string_view pattern, std::size_t at,
+                                         unsigned char byte) noexcept {
   if (!pattern.substr(at).starts_with("[:")) return std::nullopt;
   const std::size_t close = pattern.find(']', at + 2);
-  if (close == kNone) return Step{};
+  if (close == kNone) return GlobStep{};
   if (close < at + 3 || pattern[close - 1] != ':') return std::nullopt;
   const std::string_view name = pattern.substr(at + 2, close - at - 3);
   const auto found = std::ranges::find(kByteClasses, name, &ByteClass::name);
-  if (found == kByteClasses.end()) return Step{};
-  return Step{.next = close + 1, .matched = found->holds(byte)};
+  if (found == kByteClasses.end()) return GlobStep{};
+  return GlobStep{.next = close + 1, .matched = found->holds(byte)};
 }
 
 /// One member of a bracket: a byte, an escaped byte, a range or a named class.
-Step match_member(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
+GlobStep match_member(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
   if (const auto named = match_byte_class(pattern, at, byte)) return *named;
   const auto read = [&](std::size_t& position) -> std::optional<unsigned char> {
     if (position < pattern.size() && pattern[position] == '\\') ++position;
@@ -94,14 +94,14 @@ Step match_member(std::string_view pattern, std::size_t at, unsigned char byte) 
 }
 
 /// "[...]" at @p at. A ']' right behind the opening stands for itself.
-Step match_bracket(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
+GlobStep match_bracket(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
   ++at;
   const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
   if (negated) ++at;
   bool matched = false;
   for (bool first = true; at < pattern.size(); first = false) {
     if (pattern[at] == ']' && !first) return {.next = at + 1, .matched = matched != negated};
-    const Step member = match_member(pattern, at, byte);
+    const GlobStep member = match_member(pattern, at, byte);
     if (member.next == kNone) return {};
     matched = matched || member.matched;
     at = member.next;
@@ -110,7 +110,7 @@ Step match_bracket(std::string_view pattern, std::size_t at, unsigned char byte)
 }
 
 /// Any token but '*' at @p at.
-Step match_token(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
+GlobStep match_token(std::string_view pattern, std::size_t at, unsigned char byte) noexcept {
   switch (pattern[at]) {
     case '?':
       return {.next = at + 1, .matched = true};
@@ -131,7 +131,7 @@ std::string_view find_fault(std::string_view component) noexcept {
       ++at;
       continue;
     }
-    const Step step = match_token(component, at, 0);
+    const GlobStep step = match_token(component, at, 0);
     if (step.next == kNone) {
       return component[at] == '[' ? "has a [ without its ], or an unknown class in it"
                                   : "ends a name in a backslash";
@@ -216,7 +216,7 @@ bool glob_match(std::string_view pattern, std::string_view name) noexcept {
       continue;
     }
     if (at < pattern.size()) {
-      const Step step = match_token(pattern, at, static_cast<unsigned char>(name[used]));
+      const GlobStep step = match_token(pattern, at, static_cast<unsigned char>(name[used]));
       if (step.next == kNone) return false;
       if (step.matched) {
         at = step.next;
