@@ -287,6 +287,19 @@ SysStatus RestoreBuilder::mark(const Fd& fd) const {
   return errno == ENOTSUP ? SysStatus{} : std::unexpected(catalog::last_error());
 }
 
+/// A directory that was made and cannot be opened any more: unmarked, the next run would take it
+/// for somebody else's. What it stands in is still being built and nobody else's to change, so the
+/// name leads to what was made.
+void RestoreBuilder::mark_unopened(const RestoreDir& dir) const {
+  if (!run_->privileged) return;
+  const auto parent = standing(*dir.parent).dest->open();
+  if (!parent) return;
+  const std::string path = fmt::format("/proc/self/fd/{}/{}", (*parent)->get(), dir.name);
+  const std::string& id = run_->store.record().capture_id;
+  if (lsetxattr(path.c_str(), layout::kStagingXattr, id.data(), id.size(), 0) != 0)
+    (void)rmdir_at(**parent, dir.name.c_str());  // if it is empty, the next run makes it anew
+}
+
 std::optional<bool> RestoreBuilder::carries_mark(const Fd& fd) const {
   const std::string& wanted = run_->store.record().capture_id;
   std::string id(wanted.size(), '\0');
@@ -414,7 +427,10 @@ void RestoreBuilder::finish(RestoreDir& dir) {
   if (run_->errors.failed() || !dir.dest) return;
   if (dir.place == Place::kExisting && keeps_own_record(dir)) return;
   const auto fd = dir.dest->open();
-  if (!fd) return run_->leave(dir.captured_path(), "openat", fd.error(), {}, 1);
+  if (!fd) {
+    if (dir.place == Place::kFresh && dir.staging.empty()) mark_unopened(dir);
+    return run_->leave(dir.captured_path(), "openat", fd.error(), {}, 1);
+  }
   const bool staged = !dir.staging.empty();
   // An immutable directory cannot be renamed: its flags come last.
   apply(dir, **fd, !staged);

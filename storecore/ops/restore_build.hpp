@@ -63,6 +63,7 @@ class RestoreBuilder {
   void block(RestoreDir& dir, RestorePass pass, std::string_view reason);
   [[nodiscard]] bool make(RestoreDir& dir);
   [[nodiscard]] catalog::SysStatus mark(const Fd& fd) const;
+  void mark_unopened(const RestoreDir& dir) const;
   /// nullopt: the filesystem has no attributes.
   [[nodiscard]] std::optional<bool> carries_mark(const Fd& fd) const;
   [[nodiscard]] bool is_marked(const Fd& fd) const;

@@ -94,19 +94,25 @@ class FailingCalls(sweep.StruckOnEach):
 class FoundOnce(FailingCalls):
     """Points at which a run once went wrong, struck in every run of the tests."""
 
-    def strike_all(self, phase: str, wanted, error: int):
+    def strike_all(self, phase: str, wanted, error: int, lasting: bool = False):
         swept = sweep.Sweep(self, "ext4", phases.BY_NAME[phase], marker_counts=False)
         tally = sweep.Tally(self, "error at a call, found once", phase, "ext4", self.seed)
         for point in filter(wanted, swept.points):
-            swept.one(tally, f"{sweep.errno_name(error)} at {point!r}",
-                      lambda point=point: swept.strike(point.call, point.number, f"error={sweep.errno_name(error)}"),
+            number = f"{point.number}+" if lasting else point.number
+            swept.one(tally, f"{sweep.errno_name(error)}{' from' if lasting else ' at'} {point!r}",
+                      lambda point=point, number=number: swept.strike(point.call, number,
+                                                                      f"error={sweep.errno_name(error)}"),
                       lambda outcome, point=point: (
                           swept.losses(outcome),
-                          self.judged(swept, point, error, False, outcome) + swept.healed(outcome)))
+                          self.judged(swept, point, error, lasting, outcome) + swept.healed(outcome)))
         tally.close()
 
     def test_a_restored_directory_that_could_not_be_given_away_is_given_away_by_the_next_run(self):
         self.strike_all("restore-link", lambda point: point.call == "fchown", errno.EACCES)
+
+    def test_a_restored_directory_that_cannot_be_opened_any_more_is_finished_by_the_next_run(self):
+        self.strike_all("restore-link", lambda point: point.call == "openat" and '"photos"' in point.text, errno.EACCES,
+                        lasting=True)
 
     def test_a_store_whose_folders_cannot_be_looked_at_is_not_called_damaged(self):
         self.strike_all("capture", lambda point: point.call == "openat" and "ENOENT" in point.text and any(

@@ -16,9 +16,16 @@
 #include "storecore/select/rule.hpp"
 #include "storecore/select/selection.hpp"
 
-namespace holdfast::core::test {
+namespace holdfast::test {
 namespace {
 
+using core::Explanation;
+using core::glob_match;
+using core::RuleEffect;
+using core::RuleLayer;
+using core::Selection;
+using core::SelectionRule;
+using core::SelectionSpec;
 using By = Explanation::By;
 using Words = std::vector<std::string>;
 using Path = std::span<const std::string>;
@@ -311,4 +318,4 @@ std::string show(const Explanation& explanation) {
   return text;
 }
 
-}  // namespace holdfast::core::test
+}  // namespace holdfast::test

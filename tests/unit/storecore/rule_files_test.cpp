@@ -17,7 +17,7 @@ namespace {
 
 using test::TempDir;
 
-std::string component(std::string_view name) {
+std::string text_of_component(std::string_view name) {
   return "[component." + std::string(name) +
          "]\ntitle = \"T\"\nkind = \"system\"\ninclude = [\"/x\"]\n";
 }
@@ -74,10 +74,10 @@ TEST_F(RuleFiles, AreSortedByNameAndGivenOnesComeLast) {
 }
 
 TEST_F(RuleFiles, OfTheSiteStandInForBuiltinOnesOfTheirName) {
-  tree_.file("lib/a.toml", component("a"));
-  tree_.file("lib/b.toml", component("b"));
-  tree_.file("lib/c.toml", component("c"));
-  tree_.file("etc/a.toml", component("a") + component("more"));
+  tree_.file("lib/a.toml", text_of_component("a"));
+  tree_.file("lib/b.toml", text_of_component("b"));
+  tree_.file("lib/c.toml", text_of_component("c"));
+  tree_.file("etc/a.toml", text_of_component("a") + text_of_component("more"));
   tree_.file("etc/b.toml");
   tree_.symlink("/dev/null", "etc/c.toml");
   const auto book = load_rules(sources());
@@ -102,7 +102,7 @@ TEST_F(RuleFiles, AreThoseWithTheSuffix) {
 }
 
 TEST_F(RuleFiles, MayBeNamedWithoutASuffix) {
-  tree_.file("mine", component("x"));
+  tree_.file("mine", text_of_component("x"));
   const auto book = load_rules({.builtin_dir = {}, .site_dir = {}, .given = {tree_.path("mine")}});
   ASSERT_TRUE(book);
   ASSERT_EQ(book->files().size(), 1U);
@@ -110,7 +110,7 @@ TEST_F(RuleFiles, MayBeNamedWithoutASuffix) {
 }
 
 TEST_F(RuleFiles, MayBeLinks) {
-  tree_.file("real", component("x"));
+  tree_.file("real", text_of_component("x"));
   tree_.symlink("../real", "etc/a.toml");
   const auto book = load_rules(sources());
   ASSERT_TRUE(book);
@@ -180,8 +180,8 @@ TEST_F(RuleFiles, AreNoLargerThanTheyShould) {
 }
 
 TEST_F(RuleFiles, AreNamedByTheirPathsInErrors) {
-  tree_.file("lib/a.toml", component("x"));
-  tree_.file("etc/b.toml", "\n" + component("x"));
+  tree_.file("lib/a.toml", text_of_component("x"));
+  tree_.file("etc/b.toml", "\n" + text_of_component("x"));
   EXPECT_EQ(usage(sources()), "etc/b.toml:2:12: component x is already at lib/a.toml:1:12");
   tree_.file("etc/b.toml", "[component.y]\ntitel = 1\n");
   EXPECT_EQ(usage(sources()), "etc/b.toml:2:1: unknown key titel");
