@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "catalog/error.hpp"
 #include "catalog/ids.hpp"
 #include "catalog/problem.hpp"
 #include "catalog/records.hpp"
@@ -14,6 +15,7 @@
 #include "storecore/ops/operations.hpp"
 #include "storecore/ops/restore_dir.hpp"
 #include "storecore/ops/restore_place.hpp"
+#include "storecore/ops/verify_run.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/stat.hpp"
@@ -55,11 +57,18 @@ void RestoreChecker::check(RestoreDir& dir, const Entry& entry, std::string name
     name = *instead;
   }
   run_->step();
+  // What cannot be looked at is not gone: the run ends, and the next one looks again.
   const auto dest = dir.dest->open();
+  if (!dest && !is_gone(dest.error()))
+    return run_->errors.set(
+        catalog::failed("openat", dir.captured_path_of(entry.name), dest.error()).error());
   if (!dest)
     return run_->missing(dir.captured_path_of(entry.name),
                          "its directory cannot be opened any more");
   const auto stat = stat_at(**dest, name);
+  if (!stat && !is_gone(stat.error()))
+    return run_->errors.set(
+        catalog::failed("statx", dir.captured_path_of(entry.name), stat.error()).error());
   if (dir.in_moved) {
     if (!stat || stat->inode != catalog::raw(entry.inode.held_inode)) {
       run_->tally.restored.fetch_sub(1, std::memory_order_relaxed);

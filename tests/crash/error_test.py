@@ -114,6 +114,10 @@ class FoundOnce(FailingCalls):
         self.strike_all("restore-link", lambda point: point.call == "openat" and '"photos"' in point.text, errno.EACCES,
                         lasting=True)
 
+    def test_what_cannot_be_looked_at_behind_a_move_is_not_called_missing(self):
+        self.strike_all("restore-move", lambda point: point.call == "statx" and any(
+            f'"{name}"' in point.text for name in (".profile", "paper-7", "img-3.jpg")), errno.ENOMEM)
+
     def test_a_store_whose_folders_cannot_be_looked_at_is_not_called_damaged(self):
         self.strike_all("capture", lambda point: point.call == "openat" and "ENOENT" in point.text and any(
             f'"{area}"' in point.text for area in ("tree", "aside", "dropped", "displaced", "failed")), errno.EDQUOT)
