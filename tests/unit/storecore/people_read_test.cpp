@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,11 +52,13 @@ class ReadPeople : public testing::Test {
   }
   static Names homes(const People& people) {
     Names names;
+    names.reserve(people.users.size());
     for (const UserPlaces& each : people.users) names.push_back(each.user + "=" + each.home);
     return names;
   }
   static Names notes(const People& people) {
     Names lines;
+    lines.reserve(people.notes.size());
     for (const PeopleNote& note : people.notes) {
       lines.push_back(std::string(to_word(note.kind)) + ": " + note.user + ": " + note.path + ": " +
                       note.reason);
@@ -110,7 +113,7 @@ TEST_F(ReadPeople, APasswdThatCannotBeReadIsAnErrorAndNoWait) {
 }
 
 TEST_F(ReadPeople, ASymlinkedPasswdIsReadInsideRoot) {
-  ASSERT_EQ(::rename(tree.path("etc/passwd").c_str(), tree.path("usr/passwd").c_str()), 0);
+  ASSERT_EQ(std::rename(tree.path("etc/passwd").c_str(), tree.path("usr/passwd").c_str()), 0);
   tree.symlink("/usr/passwd", "etc/passwd");
   EXPECT_EQ(homes(read()), (Names{"root=root", "al=home/al", "bo=home/bo"}));
 }
