@@ -128,7 +128,7 @@ class Object {
   void name(std::string_view key) {
     std::array<char, kMaxKey + 4> text{empty_ ? '{' : ',', '"'};
     empty_ = false;
-    char* at = std::copy_n(key.data(), std::min(key.size(), kMaxKey), text.data() + 2);
+    char* at = std::ranges::copy(key.substr(0, kMaxKey), text.data() + 2).out;
     *at++ = '"';
     *at++ = ':';
     out_->append(text.data(), at);
