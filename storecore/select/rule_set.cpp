@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -72,19 +71,18 @@ class RuleTree {
 
   NodeId child(std::size_t at, const PatternPart& part) {
     const auto next = static_cast<NodeId>(nodes_.size());
-    NodeId to = next;
-    switch (part.kind) {
-      case Kind::kAnyDepth:
-        if (nodes_[at].any_depth == RuleSet::kNone) nodes_[at].any_depth = next;
-        to = nodes_[at].any_depth;
-        break;
-      case Kind::kLiteral:
-        to = nodes_[at].literals.try_emplace(part.text, next).first->second;
-        break;
-      case Kind::kGlob:
-        to = nodes_[at].globs.try_emplace(part.text, next).first->second;
-        break;
-    }
+    const NodeId to = [&] {
+      switch (part.kind) {
+        case Kind::kAnyDepth:
+          if (nodes_[at].any_depth == RuleSet::kNone) nodes_[at].any_depth = next;
+          return nodes_[at].any_depth;
+        case Kind::kLiteral:
+          return nodes_[at].literals.try_emplace(part.text, next).first->second;
+        case Kind::kGlob:
+          return nodes_[at].globs.try_emplace(part.text, next).first->second;
+      }
+      return next;
+    }();
     if (to == next) nodes_.emplace_back().stays = part.kind == Kind::kAnyDepth;
     return to;
   }
