@@ -317,9 +317,9 @@ class WhatIsTaken(unittest.TestCase):
             {home}/core/core.c
             {home}/core.2024
             {home}/core.tex
-            {home}/work/lock
-            {home}/work/Trash/x
-            {home}/work/.cache/x
+            {home}/papers/lock
+            {home}/papers/Trash/x
+            {home}/papers/.cache/x
             {documents}/letter.odt
             home/gone/letter.odt
             home/old-backup.tar
