@@ -6,7 +6,6 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <boost/system/error_code.hpp>
-#include <cerrno>
 #include <expected>
 #include <map>
 #include <string>
@@ -18,6 +17,7 @@
 #include "catalog/error.hpp"
 #include "storecore/os/at_calls.hpp"
 #include "storecore/os/fd.hpp"
+#include "storecore/os/path_error.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/rules/rule_book.hpp"
 #include "storecore/rules/rule_file.hpp"
@@ -34,19 +34,10 @@ using FilesByName = std::map<std::string, FoundRuleFile>;
 
 constexpr std::string_view kSuffix = ".toml";
 
-/// What somebody named wrongly, or may not read, is theirs to mend; all else is the system's.
 std::unexpected<catalog::Error> unusable(std::string_view operation, const std::string& path,
                                          const std::error_code& error) {
-  switch (error.value()) {
-    case ENOENT:
-    case ENOTDIR:
-    case ELOOP:
-    case ENAMETOOLONG:
-    case EACCES:
-      return catalog::fail(Fault::kUsage, path, error.message());
-    default:
-      return catalog::failed(operation, path, error);
-  }
+  if (is_callers_mistake(error)) return catalog::fail(Fault::kUsage, path, error.message());
+  return catalog::failed(operation, path, error);
 }
 
 std::error_code to_std(const boost::system::error_code& error) {

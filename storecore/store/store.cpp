@@ -32,6 +32,7 @@
 #include "storecore/os/dirents.hpp"
 #include "storecore/os/fd.hpp"
 #include "storecore/os/identity.hpp"
+#include "storecore/os/path_error.hpp"
 #include "storecore/os/stat.hpp"
 #include "storecore/run/context.hpp"
 #include "storecore/store/layout.hpp"
@@ -127,16 +128,9 @@ Status write_new(DirFd dir, const char* name, std::string_view text) {
 std::unexpected<catalog::Error> unresolved(const std::string& path,
                                            const boost::system::error_code& error,
                                            std::string_view hint) {
-  switch (error.value()) {
-    case ENOENT:
-    case ENOTDIR:
-    case ELOOP:
-    case ENAMETOOLONG:
-    case EACCES:
-      return catalog::fail(Fault::kUsage, path, error.message(), hint);
-    default:
-      return failed("realpath", path, std::error_code(error.value(), std::generic_category()));
-  }
+  const std::error_code cause(error.value(), std::generic_category());
+  if (is_callers_mistake(cause)) return catalog::fail(Fault::kUsage, path, error.message(), hint);
+  return failed("realpath", path, cause);
 }
 
 }  // namespace
